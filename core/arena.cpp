@@ -1,0 +1,48 @@
+#include "core/arena.h"
+
+#include <algorithm>
+
+#include "core/check.h"
+
+namespace masque {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kSmallestChunk = std::size_t{1} << 20;
+
+}  // namespace
+
+Tensor Arena::allocate(const Shape& shape, DType dtype) {
+  Tensor tensor;
+  tensor.shape = shape;
+  tensor.dtype = dtype;
+  tensor.data = allocate_bytes(static_cast<std::size_t>(shape.count()) * size_of(dtype));
+  return tensor;
+}
+
+void* Arena::allocate_bytes(std::size_t bytes) {
+  bytes = (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
+  if (chunks_.empty() || used_in_last_ + bytes > chunks_.back().size()) {
+    CHECK(!frozen_,
+          "arena {}: {} bytes more than the {} of the first step, but a captured step cannot grow",
+          name_, bytes, high_water_);
+    chunks_.emplace_back(device_, std::max({bytes, kSmallestChunk, used_}), name_ + " arena");
+    used_in_last_ = 0;
+  }
+  void* result = chunks_.back().data() + used_in_last_;
+  used_in_last_ += bytes;
+  used_ += bytes;
+  high_water_ = std::max(high_water_, used_);
+  return result;
+}
+
+void Arena::reset() {
+  if (chunks_.size() > 1) {
+    chunks_.clear();
+    chunks_.emplace_back(device_, high_water_, name_ + " arena");
+  }
+  used_in_last_ = 0;
+  used_ = 0;
+}
+
+}  // namespace masque

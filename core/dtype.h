@@ -1,0 +1,35 @@
+// Element types of tensors.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace masque {
+
+enum class DType { f32, f64, i32 };
+
+constexpr std::size_t size_of(DType dtype) {
+  return dtype == DType::f64 ? 8 : 4;
+}
+
+constexpr const char* name_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return "f32";
+    case DType::f64:
+      return "f64";
+    case DType::i32:
+      return "i32";
+  }
+  return "?";
+}
+
+template <class Type>
+constexpr DType dtype_of() {
+  if constexpr (std::is_same_v<Type, float>) return DType::f32;
+  if constexpr (std::is_same_v<Type, double>) return DType::f64;
+  if constexpr (std::is_same_v<Type, std::int32_t>) return DType::i32;
+}
+
+}  // namespace masque

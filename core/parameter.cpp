@@ -1,0 +1,64 @@
+#include "core/parameter.h"
+
+#include <cstring>
+
+#include "core/check.h"
+
+namespace masque {
+namespace {
+
+constexpr std::int64_t kAlignment = 16;  // elements: every parameter starts on a 64-byte line
+
+std::int64_t padded(std::int64_t count) {
+  return (count + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+}  // namespace
+
+Parameter& ParameterStore::add(const std::string& name, const Shape& shape, bool matrix) {
+  CHECK(masters_.data() == nullptr, "parameter {}: added after allocate()", name);
+  for (const Parameter& other : parameters_) {
+    CHECK(other.name != name, "parameter {}: declared twice", name);
+  }
+  Parameter& parameter = parameters_.emplace_back();
+  parameter.name = name;
+  parameter.shape = shape;
+  parameter.matrix = matrix;
+  count_ += shape.count();
+  return parameter;
+}
+
+void ParameterStore::allocate() {
+  for (const Parameter& parameter : parameters_) {
+    arena_count_ += padded(parameter.shape.count());
+    if (parameter.matrix) matrix_count_ += padded(parameter.shape.count());
+  }
+  const DType dtype = param_dtype(device_);
+  const std::size_t bytes = static_cast<std::size_t>(arena_count_) * size_of(dtype);
+  masters_ = Memory(device_, bytes, "parameters");
+  grads_ = Memory(device_, bytes, "gradients");
+  CHECK(activation_dtype(device_) == dtype, "parameters: {} activations need a compute copy of {}",
+        name_of(activation_dtype(device_)), name_of(dtype));
+
+  std::int64_t next_matrix = 0;
+  std::int64_t next_vector = matrix_count_;
+  for (Parameter& parameter : parameters_) {
+    std::int64_t& next = parameter.matrix ? next_matrix : next_vector;
+    const std::size_t offset = static_cast<std::size_t>(next) * size_of(dtype);
+    parameter.master = {parameter.shape, dtype, masters_.data() + offset, nullptr, -1};
+    parameter.grad = {parameter.shape, dtype, grads_.data() + offset, nullptr, -1};
+    parameter.compute = parameter.master;
+    next += padded(parameter.shape.count());
+  }
+}
+
+void ParameterStore::zero_grad() {
+  std::memset(grads_.data(), 0, grads_.size());
+}
+
+std::int64_t ParameterStore::offset_of(const Parameter& parameter) const {
+  const auto bytes = static_cast<std::byte*>(parameter.master.data) - masters_.data();
+  return bytes / static_cast<std::int64_t>(size_of(parameter.master.dtype));
+}
+
+}  // namespace masque

@@ -1,0 +1,69 @@
+// The autograd tape: ops run as they are called and leave their backward behind; backward() walks
+// them in reverse. Recording order is topological, so there is no graph to sort.
+//
+// The gradient rule: an activation has one consumer, so its gradient is written, once; parameters
+// have many uses, so theirs are accumulated (+=).
+#pragma once
+
+#include <functional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "core/arena.h"
+#include "core/device.h"
+#include "core/tensor.h"
+
+namespace masque {
+
+class Tape {
+ public:
+  enum class Mode {
+    training,   // activations have gradients, ops record their backward
+    inference,  // neither
+  };
+
+  Tape(Arena& arena, Mode mode) : arena_(arena), mode_(mode) {}
+
+  // A new activation of the device's activation type; in training with room for its gradient.
+  Tensor activation(const Shape& shape);
+  // One whose gradient overwrites its values: for an activation that no backward reads (logits).
+  Tensor activation_in_place(const Shape& shape);
+  // Row statistics, kept for a backward: no gradient of their own.
+  Tensor statistic(const Shape& shape);
+  // The same memory as a new activation, for ops that work in place (rope).
+  Tensor renamed(const Tensor& tensor);
+
+  // Marks `tensor` read by `op`. A second consumer is an Error: its gradient would overwrite the
+  // first's.
+  void consume(const Tensor& tensor, const char* op);
+  bool consumed(const Tensor& tensor) const;
+
+  // Runs kernel(On<…>) now.
+  template <class Kernel>
+  void run(Kernel&& kernel) {
+    std::visit(std::forward<Kernel>(kernel), arena_.device());
+  }
+  // Keeps kernel(On<…>) for backward().
+  template <class Kernel>
+  void record(Kernel kernel) {
+    if (mode_ == Mode::training) {
+      backward_.push_back([this, kernel = std::move(kernel)] { run(kernel); });
+    }
+  }
+
+  void backward();  // runs what was recorded, last first, and forgets it
+  bool training() const { return mode_ == Mode::training; }
+  Arena& arena() { return arena_; }
+  const Device& device() const { return arena_.device(); }
+
+ private:
+  Tensor named(Tensor tensor);
+
+  Arena& arena_;
+  Mode mode_;
+  std::vector<const char*> consumer_;  // by id; null: none yet
+  std::vector<std::function<void()>> backward_;
+};
+
+}  // namespace masque

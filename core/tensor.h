@@ -1,0 +1,39 @@
+// A contiguous, non-owning view: the memory belongs to an Arena or a ParameterStore.
+#pragma once
+
+#include "core/check.h"
+#include "core/dtype.h"
+#include "core/shape.h"
+
+template <>
+struct fmt::formatter<masque::Shape> : fmt::formatter<std::string> {
+  template <class Context>
+  auto format(const masque::Shape& shape, Context& context) const {
+    return fmt::formatter<std::string>::format(shape.to_string(), context);
+  }
+};
+
+namespace masque {
+
+struct Tensor {
+  Shape shape;
+  DType dtype = DType::f32;
+  void* data = nullptr;
+  void* grad = nullptr;  // same shape and type; null where no gradient is wanted
+  int id = -1;           // on its tape; -1: not an activation
+
+  template <class Type>
+  Type* as() const {
+    CHECK(dtype == dtype_of<Type>(), "tensor {}: is {}, not {}", shape, name_of(dtype),
+          name_of(dtype_of<Type>()));
+    return static_cast<Type*>(data);
+  }
+  template <class Type>
+  Type* grad_as() const {
+    CHECK(grad == nullptr || dtype == dtype_of<Type>(), "tensor {}: is {}, not {}", shape,
+          name_of(dtype), name_of(dtype_of<Type>()));
+    return static_cast<Type*>(grad);
+  }
+};
+
+}  // namespace masque

@@ -1,0 +1,34 @@
+// sampling: draws a token for each row of logits. Excluded entries are −∞; then temperature (0:
+// argmax, ties to the lowest id), the top_k most probable, the fewest most probable with mass ≥
+// top_p, renormalised, and an inverse-CDF draw in double. `probability` is the drawn token's at
+// temperature 1, before top_k and top_p: the confidence that LLaDA ranks by. The draw of row k is
+// Philox at {index 0, draw_rows[k], draw, stream}. Nie et al. 2025, arXiv:2502.09992, section 2.4;
+// Holtzman et al. 2019, arXiv:1904.09751 (top-p)
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/backend.h"
+
+namespace masque {
+
+// Real here is the type of the logits: double from a Predictor.
+template <class Real>
+struct SampleTokens {
+  std::int32_t* tokens;            // (K)
+  double* probability;             // (K), or null
+  const Real* logits;              // (K,V)
+  const std::uint8_t* excluded;    // (V) 1: never drawn; or null
+  const std::uint32_t* draw_rows;  // (K) what tells rows apart: sequence·context + position
+  std::uint64_t seed;
+  std::uint32_t stream, draw;  // draw: the step of the generation
+  double temperature;          // ≥ 0
+  std::int64_t top_k;          // 0: all
+  double top_p;                // 1: all
+  std::int64_t K, V;
+};
+
+template <class Real>
+void sample_tokens(On<Cpu, Real> on, const SampleTokens<Real>& args);
+
+}  // namespace masque

@@ -1,0 +1,63 @@
+// Tokens, splits, windows and training sequences.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace masque {
+
+// The file as given, then in $MASQUE_DATA_DIR, ./data, ../shared/data. InputError listing where it
+// looked.
+std::filesystem::path find_data(const std::string& name);
+// Its text: InputError where missing, empty, a folder or not UTF-8 (naming the byte).
+std::string read_text(const std::filesystem::path& file);
+
+struct Splits {
+  std::vector<std::int32_t> train, val, test;
+};
+// Cuts by fraction, in order, before any windowing: train | val | the rest.
+Splits split_tokens(std::span<const std::int32_t> tokens, double train_fraction,
+                    double val_fraction);
+
+// A window of a likelihood: tokens[begin, begin + length), of which [scored_from, length) are
+// scored. All windows are of full length: the last overlaps its predecessor, and what both cover is
+// visible, not scored again.
+struct Window {
+  std::int64_t begin = 0, length = 0, scored_from = 0;
+};
+// Disjoint windows that cover `count` tokens. InputError where count < length.
+std::vector<Window> cover(std::int64_t count, std::int64_t length);
+// A fixed subset of at most `limit` (0: all), spread evenly: the same for all models.
+std::vector<Window> subset(const std::vector<Window>& windows, std::int64_t limit);
+
+// The order in which training sees a split: a pure function of (seed, index), so resuming needs no
+// state. stride > 0: sequences at multiples of stride, each epoch in a new keyed permutation; the
+// last may be short. stride = 0: random crops of full length.
+class Sequences {
+ public:
+  Sequences(std::span<const std::int32_t> tokens, std::int64_t length, std::int64_t stride,
+            std::uint64_t seed);
+
+  std::int64_t count() const {
+    return count_;
+  }  // sequences an epoch (crops: as if stride were length)
+  std::int64_t length() const { return length_; }
+  // Sequence number `index` of the whole run (0, 1, …, across epochs): writes `length` tokens,
+  // padded with [PAD], and returns how many are real.
+  std::int64_t read(std::int64_t index, std::int32_t* tokens) const;
+
+ private:
+  std::span<const std::int32_t> tokens_;
+  std::int64_t length_, stride_, count_;
+  std::uint64_t seed_;
+};
+
+// Element `index` of a permutation of 0 … count − 1 keyed by (seed, epoch): a Feistel network over
+// Philox with cycle walking.
+std::int64_t permuted(std::int64_t index, std::int64_t count, std::uint64_t seed,
+                      std::uint32_t epoch);
+
+}  // namespace masque

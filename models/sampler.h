@@ -1,0 +1,57 @@
+// Reverse process: text out of a predictor. One interface for every strategy.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "models/predictor.h"
+
+namespace masque {
+
+// How a token is drawn from logits.
+struct DrawOptions {
+  double temperature = 1;  // 0: the most probable
+  std::int64_t top_k = 0;  // 0: all
+  double top_p = 1;        // 1: all
+  std::uint64_t seed = 1;
+};
+
+struct SampleOptions {
+  std::string strategy = "low_confidence";  // of strategy_names()
+  std::int64_t steps = 0;                   // 0: one token a step
+  DrawOptions draw;
+};
+
+struct SampleResult {
+  std::vector<std::int32_t> ids;  // (n,T)
+  std::int64_t forwards = 0;      // calls of the predictor (of a whole batch)
+  double seconds = 0;
+};
+
+std::vector<std::string> strategy_names();  // of masked diffusion
+
+// Masked diffusion: `sequences` (n,T) hold given tokens, and [MASK] where a token is wanted; given
+// tokens never change. `watch` (may be empty) sees the sequences after each step.
+SampleResult sample_llada(Predictor& predictor, std::vector<std::int32_t> sequences, std::int64_t T,
+                          std::span<const std::uint8_t> excluded, const SampleOptions& options,
+                          const std::function<void(std::span<const std::int32_t>)>& watch = {});
+
+// An autoregressive model that remembers what it has read: a Network with its key-value cache.
+class Decoder {
+ public:
+  virtual ~Decoder() = default;
+  // Appends ids (B,n) to every row and returns logits (B,V) after the last.
+  virtual std::span<const double> append(std::span<const std::int32_t> ids, std::int64_t n) = 0;
+};
+
+// Continues `prompt` (each of n rows the same; at least one token, [START] where the model has it)
+// by `length` tokens. ids are (n, prompt + length).
+SampleResult sample_ar(Decoder& decoder, std::int64_t n, std::span<const std::int32_t> prompt,
+                       std::int64_t length, std::int64_t vocab_size,
+                       std::span<const std::uint8_t> excluded, const DrawOptions& options);
+
+}  // namespace masque

@@ -1,0 +1,11 @@
+// Catch2, 2.13 or 3.
+#pragma once
+
+#if __has_include(<catch2/catch_all.hpp>)
+#include <catch2/catch_all.hpp>
+namespace Catch {
+using Matchers::Contains;  // NOLINT
+}
+#else
+#include <catch2/catch.hpp>
+#endif
