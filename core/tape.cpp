@@ -22,6 +22,12 @@ Tensor Tape::activation_in_place(const Shape& shape) {
   return named(tensor);
 }
 
+Tensor Tape::activation_sharing_grad(const Tensor& other) {
+  Tensor tensor = arena_.allocate(other.shape, other.dtype);
+  tensor.grad = other.grad;
+  return named(tensor);
+}
+
 Tensor Tape::statistic(const Shape& shape) {
   return arena_.allocate(shape, param_dtype(device()));
 }

@@ -1,0 +1,169 @@
+#include "core/ops.h"
+
+#include "core/check.h"
+#include "core/op_support.h"
+#include "kernels/embedding.h"
+#include "kernels/gather_rows.h"
+#include "kernels/gelu.h"
+#include "kernels/linear.h"
+#include "kernels/masked_cross_entropy.h"
+#include "kernels/swiglu.h"
+
+namespace masque {
+namespace {
+
+Shape with_last(const Shape& shape, std::int64_t last) {
+  if (shape.rank() == 2) return {shape[0], last};
+  CHECK(shape.rank() == 3, "shape {}: rank must be 2 or 3", shape);
+  return {shape[0], shape[1], last};
+}
+
+}  // namespace
+
+Tensor embedding(Tape& tape, const Tensor& tokens, Parameter& wte, Parameter* wpe,
+                 std::int64_t first_position) {
+  CHECK(tokens.shape.rank() == 2, "embedding: tokens {} must be (B, T)", tokens.shape);
+  const std::int64_t B = tokens.shape[0], T = tokens.shape[1];
+  const std::int64_t V = wte.shape[0], C = wte.shape[1];
+  CHECK(wpe == nullptr || (wpe->shape[1] == C && first_position + T <= wpe->shape[0]),
+        "embedding: positions {} … {} of width {} do not fit wpe {}", first_position,
+        first_position + T - 1, C, wpe->shape);
+  const Tensor out = tape.activation({B, T, C});
+  tape.run([&](auto on) {
+    using Real = real_of<decltype(on)>;
+    embedding_forward(on, {.out = out.as<Real>(),
+                           .tokens = tokens.as<std::int32_t>(),
+                           .wte = wte.compute.as<Real>(),
+                           .wpe = wpe == nullptr ? nullptr : wpe->compute.as<Real>(),
+                           .first_position = first_position,
+                           .B = B,
+                           .T = T,
+                           .C = C});
+  });
+  tape.record([=, &wte](auto on) {
+    using Real = real_of<decltype(on)>;
+    using Param = param_of<decltype(on)>;
+    Param* dwpe = grad_or_null<Param>(wpe);
+    embedding_backward(on, {.dwte = wte.grad.as<Param>(),
+                            .dwpe = dwpe == nullptr ? nullptr : dwpe + first_position * C,
+                            .dout = out.grad_as<Real>(),
+                            .tokens = tokens.as<std::int32_t>(),
+                            .B = B,
+                            .T = T,
+                            .C = C,
+                            .V = V});
+  });
+  return out;
+}
+
+Tensor linear(Tape& tape, const Tensor& x, Parameter& weight, Parameter* bias,
+              bool overwrite_with_grad) {
+  const std::int64_t N = rows_of(x), IC = x.shape[-1], OC = weight.shape[0];
+  CHECK(weight.shape == Shape({OC, IC}), "linear: weight {} must be (out, {}) for x {}",
+        weight.shape, IC, x.shape);
+  CHECK(bias == nullptr || bias->shape == Shape({OC}), "linear: bias {} must be ({})", bias->shape,
+        OC);
+  tape.consume(x, "linear");
+  const Shape shape = with_last(x.shape, OC);
+  const Tensor out = overwrite_with_grad ? tape.activation_in_place(shape) : tape.activation(shape);
+  tape.run([&](auto on) {
+    using Real = real_of<decltype(on)>;
+    linear_forward(on, {.out = out.as<Real>(),
+                        .x = x.as<Real>(),
+                        .weight = weight.compute.as<Real>(),
+                        .bias = data_or_null<param_of<decltype(on)>>(bias),
+                        .N = N,
+                        .IC = IC,
+                        .OC = OC});
+  });
+  tape.record([=, &weight](auto on) {
+    using Real = real_of<decltype(on)>;
+    using Param = param_of<decltype(on)>;
+    linear_backward(on, {.dx = x.grad_as<Real>(),
+                         .dweight = weight.grad.as<Param>(),
+                         .dbias = grad_or_null<Param>(bias),
+                         .dout = out.grad_as<Real>(),
+                         .x = x.as<Real>(),
+                         .weight = weight.compute.as<Real>(),
+                         .N = N,
+                         .IC = IC,
+                         .OC = OC});
+  });
+  return out;
+}
+
+Tensor gelu(Tape& tape, const Tensor& x) {
+  tape.consume(x, "gelu");
+  const Tensor out = tape.activation(x.shape);
+  tape.run([&](auto on) {
+    using Real = real_of<decltype(on)>;
+    gelu_forward(on, {.out = out.as<Real>(), .x = x.as<Real>(), .n = x.shape.count()});
+  });
+  tape.record([=](auto on) {
+    using Real = real_of<decltype(on)>;
+    gelu_backward(on, {.dx = x.grad_as<Real>(),
+                       .dout = out.grad_as<Real>(),
+                       .x = x.as<Real>(),
+                       .n = x.shape.count()});
+  });
+  return out;
+}
+
+Tensor swiglu(Tape& tape, const Tensor& gate_up) {
+  CHECK(gate_up.shape[-1] % 2 == 0, "swiglu: last dimension of {} must be even", gate_up.shape);
+  tape.consume(gate_up, "swiglu");
+  const std::int64_t N = rows_of(gate_up), F = gate_up.shape[-1] / 2;
+  const Tensor out = tape.activation(with_last(gate_up.shape, F));
+  tape.run([&](auto on) {
+    using Real = real_of<decltype(on)>;
+    swiglu_forward(on, {.out = out.as<Real>(), .gate_up = gate_up.as<Real>(), .N = N, .F = F});
+  });
+  tape.record([=](auto on) {
+    using Real = real_of<decltype(on)>;
+    swiglu_backward(on, {.dgate_up = gate_up.grad_as<Real>(),
+                         .dout = out.grad_as<Real>(),
+                         .gate_up = gate_up.as<Real>(),
+                         .N = N,
+                         .F = F});
+  });
+  return out;
+}
+
+Tensor gather_rows(Tape& tape, const Tensor& x, const std::int64_t* rows, std::int64_t count) {
+  CHECK(!tape.training(), "gather_rows: has no backward");
+  const Tensor out = tape.activation({count, x.shape[-1]});
+  tape.run([&](auto on) {
+    using Real = real_of<decltype(on)>;
+    gather_rows(
+        on, {.out = out.as<Real>(), .x = x.as<Real>(), .rows = rows, .K = count, .C = x.shape[-1]});
+  });
+  return out;
+}
+
+LossResult masked_cross_entropy(Tape& tape, const Tensor& logits, const LossInputs& inputs,
+                                double* loss) {
+  const std::int64_t N = rows_of(logits), V = logits.shape[-1];
+  CHECK(inputs.targets.shape.count() == N && inputs.weights.shape.count() == N,
+        "masked_cross_entropy: targets {} and weights {} must match logits {}",
+        inputs.targets.shape, inputs.weights.shape, logits.shape);
+  tape.consume(logits, "masked_cross_entropy");
+  const LossResult result{tape.statistic(inputs.targets.shape),
+                          tape.arena().allocate(inputs.targets.shape, DType::i32)};
+  tape.run([&](auto on) {
+    using Real = real_of<decltype(on)>;
+    using Param = param_of<decltype(on)>;
+    masked_cross_entropy(on, {.loss = loss,
+                              .nll = result.nll.as<Param>(),
+                              .correct = result.correct.as<std::int32_t>(),
+                              .dlogits = logits.grad_as<Real>(),
+                              .logits = logits.as<Real>(),
+                              .targets = inputs.targets.as<std::int32_t>(),
+                              .weights = inputs.weights.as<Param>(),
+                              .excluded = inputs.excluded,
+                              .N = N,
+                              .V = V});
+  });
+  return result;
+}
+
+}  // namespace masque
