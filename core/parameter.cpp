@@ -56,6 +56,30 @@ void ParameterStore::zero_grad() {
   std::memset(grads_.data(), 0, grads_.size());
 }
 
+void ParameterStore::write(const Parameter& parameter, std::span<const double> values) {
+  CHECK(static_cast<std::int64_t>(values.size()) == parameter.shape.count(),
+        "parameter {}: {} values for shape {}", parameter.name, values.size(), parameter.shape);
+  std::visit(
+      [&](auto on) {
+        using Param = param_t<typename decltype(on)::real>;
+        const std::vector<Param> converted(values.begin(), values.end());
+        copy_to_device(device_, parameter.master.data, converted.data(),
+                       converted.size() * sizeof(Param));
+      },
+      device_);
+}
+
+std::vector<double> ParameterStore::read(const Parameter& parameter) const {
+  return std::visit(
+      [&](auto on) {
+        using Param = param_t<typename decltype(on)::real>;
+        std::vector<Param> values(static_cast<std::size_t>(parameter.shape.count()));
+        copy_to_host(device_, values.data(), parameter.master.data, values.size() * sizeof(Param));
+        return std::vector<double>(values.begin(), values.end());
+      },
+      device_);
+}
+
 std::int64_t ParameterStore::offset_of(const Parameter& parameter) const {
   const auto bytes = static_cast<std::byte*>(parameter.master.data) - masters_.data();
   return bytes / static_cast<std::int64_t>(size_of(parameter.master.dtype));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,10 @@ class ParameterStore {
   Parameter& add(const std::string& name, const Shape& shape, bool matrix);
   void allocate();
   void zero_grad();
+
+  // A parameter's values, converted: (count) doubles to or from the host.
+  void write(const Parameter& parameter, std::span<const double> values);
+  std::vector<double> read(const Parameter& parameter) const;
 
   std::deque<Parameter>& parameters() { return parameters_; }
   const std::deque<Parameter>& parameters() const { return parameters_; }
