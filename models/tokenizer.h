@@ -1,4 +1,5 @@
 // Character tokenizer: four special tokens, then the sorted code points of the training text.
+// On disk: {"type": "character", "specials": […], "characters": ["\n", " ", "!", …]}, ascending.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +18,7 @@ class Tokenizer {
 
   // The distinct code points of `text` (UTF-8; InputError naming the byte where it is not).
   static Tokenizer from_text(std::string_view text);
+  // A file that `save` wrote. InputError naming what is wrong in it.
   static Tokenizer load(const std::filesystem::path& file);
   void save(const std::filesystem::path& file) const;
 
@@ -27,12 +29,16 @@ class Tokenizer {
   std::string decode(std::span<const std::int32_t> tokens) const;
 
   std::int64_t vocab_size() const;
+  // The code points of ids kSpecials, kSpecials + 1, …, ascending.
+  std::span<const char32_t> characters() const { return characters_; }
   // (V) 1 for tokens that are never predicted: [PAD], [MASK], [START], and [END], which character
   // data lack.
   std::vector<std::uint8_t> excluded() const;
   bool operator==(const Tokenizer& other) const { return characters_ == other.characters_; }
 
  private:
+  explicit Tokenizer(std::vector<char32_t> characters);
+
   std::vector<char32_t> characters_;  // of id kSpecials + index, ascending
   std::unordered_map<char32_t, std::int32_t> ids_;
 };

@@ -1,0 +1,157 @@
+#include "models/tokenizer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <system_error>
+#include <utility>
+
+#include "core/check.h"
+#include "models/utf8.h"
+
+namespace masque {
+namespace {
+
+constexpr std::array<const char*, Tokenizer::kSpecials> kSpecialNames = {"[PAD]", "[MASK]",
+                                                                         "[START]", "[END]"};
+
+[[noreturn]] void reject(const std::filesystem::path& file, const std::string& reason) {
+  throw InputError(
+      fmt::format("{}: {}: use the tokenizer.json that training wrote", file.string(), reason));
+}
+
+// The single code point of element `index` of "characters".
+char32_t character_of(const nlohmann::json& element, std::size_t index,
+                      const std::filesystem::path& file) {
+  if (!element.is_string()) {
+    reject(file, fmt::format("characters[{}] is {}, not a string", index, element.dump()));
+  }
+  const std::u32string code_points = decode_utf8(element.get_ref<const std::string&>());
+  if (code_points.size() != 1) {
+    reject(file,
+           fmt::format("characters[{}] holds {} characters, not 1", index, code_points.size()));
+  }
+  return code_points.front();
+}
+
+}  // namespace
+
+Tokenizer::Tokenizer(std::vector<char32_t> characters) : characters_(std::move(characters)) {
+  ids_.reserve(characters_.size());
+  auto id = kSpecials;
+  for (const char32_t character : characters_) ids_.emplace(character, id++);
+}
+
+Tokenizer Tokenizer::from_text(std::string_view text) {
+  if (text.empty()) {
+    throw InputError("the text is empty: a tokenizer needs at least one character");
+  }
+  std::vector<bool> seen(0x110000);
+  for (const char32_t character : decode_utf8(text)) seen[character] = true;
+  std::vector<char32_t> characters;
+  for (std::size_t value = 0; value < seen.size(); ++value) {
+    if (seen[value]) characters.push_back(static_cast<char32_t>(value));
+  }
+  return Tokenizer(std::move(characters));
+}
+
+Tokenizer Tokenizer::load(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) throw InputError(fmt::format("cannot read the tokenizer {}", file.string()));
+  nlohmann::json json;
+  try {
+    json = nlohmann::json::parse(stream);
+  } catch (const nlohmann::json::parse_error& error) {
+    reject(file, fmt::format("is not JSON (byte {})", error.byte));
+  }
+  if (!json.is_object()) reject(file, "is not a JSON object");
+  if (const auto type = json.value("type", nlohmann::json()); type != "character") {
+    reject(file, fmt::format("type is {}, not \"character\"", type.dump()));
+  }
+  const auto specials = json.value("specials", nlohmann::json());
+  if (specials != nlohmann::json(kSpecialNames)) {
+    reject(file, fmt::format("specials are {}, not {}", specials.dump(),
+                             nlohmann::json(kSpecialNames).dump()));
+  }
+  const auto elements = json.value("characters", nlohmann::json());
+  if (!elements.is_array() || elements.empty()) reject(file, "characters is not a filled list");
+  std::vector<char32_t> characters;
+  for (std::size_t index = 0; index < elements.size(); ++index) {
+    const char32_t character = character_of(elements[index], index, file);
+    if (!characters.empty() && character <= characters.back()) {
+      reject(file, fmt::format("characters[{}] {} does not ascend from {}", index,
+                               describe(character), describe(characters.back())));
+    }
+    characters.push_back(character);
+  }
+  return Tokenizer(std::move(characters));
+}
+
+void Tokenizer::save(const std::filesystem::path& file) const {
+  nlohmann::ordered_json json;
+  json["type"] = "character";
+  json["specials"] = kSpecialNames;
+  auto& characters = json["characters"] = nlohmann::ordered_json::array();
+  for (const char32_t character : characters_) {
+    characters.push_back(encode_utf8({&character, 1}));
+  }
+  const std::filesystem::path temporary = file.string() + ".tmp";
+  std::ofstream stream(temporary, std::ios::binary);
+  stream << json.dump() << '\n';
+  stream.close();
+  if (!stream) throw Error(fmt::format("cannot write {}", temporary.string()));
+  std::error_code error;
+  std::filesystem::rename(temporary, file, error);
+  if (error) throw Error(fmt::format("cannot write {}: {}", file.string(), error.message()));
+}
+
+std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool start, bool end) const {
+  const std::u32string code_points = decode_utf8(text);
+  std::vector<std::int32_t> tokens;
+  tokens.reserve(code_points.size() + 2);
+  if (start) tokens.push_back(kStart);
+  for (std::size_t position = 0; position < code_points.size(); ++position) {
+    const auto found = ids_.find(code_points[position]);
+    if (found == ids_.end()) {
+      throw InputError(
+          fmt::format("character {} at position {} is not among the {} characters of the "
+                      "vocabulary: remove it, "
+                      "or train on text that has it",
+                      describe(code_points[position]), position, characters_.size()));
+    }
+    tokens.push_back(found->second);
+  }
+  if (end) tokens.push_back(kEnd);
+  return tokens;
+}
+
+std::string Tokenizer::decode(std::span<const std::int32_t> tokens) const {
+  std::string text;
+  text.reserve(tokens.size());
+  for (const std::int32_t token : tokens) {
+    CHECK(token >= 0 && token < vocab_size(), "decode: token {} must be in [0, {})", token,
+          vocab_size());
+    const auto index = static_cast<std::size_t>(token);
+    if (token < kSpecials) {
+      text += kSpecialNames[index];
+    } else {
+      append_utf8(text, characters_[index - kSpecials]);
+    }
+  }
+  return text;
+}
+
+std::int64_t Tokenizer::vocab_size() const {
+  return kSpecials + static_cast<std::int64_t>(characters_.size());
+}
+
+std::vector<std::uint8_t> Tokenizer::excluded() const {
+  std::vector<std::uint8_t> flags(static_cast<std::size_t>(vocab_size()), 0);
+  std::fill(flags.begin(), flags.begin() + kSpecials, std::uint8_t{1});
+  return flags;
+}
+
+}  // namespace masque

@@ -1,0 +1,19 @@
+// UTF-8, strictly: overlong forms, surrogates, truncated sequences and values past U+10FFFF are
+// errors.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace masque {
+
+// The code points of `text`. InputError naming the byte (from 0) where it is not UTF-8.
+std::u32string decode_utf8(std::string_view text);
+void append_utf8(std::string& text, char32_t code_point);
+std::string encode_utf8(std::u32string_view text);
+
+// One code point for a human: itself in quotes, escapes for control characters, and its number, as
+// in "é" (U+00E9) or "\n" (U+000A).
+std::string describe(char32_t code_point);
+
+}  // namespace masque
