@@ -51,7 +51,10 @@ struct TrainingConfig {
   std::int64_t stride = 0;  // between training sequences; 0: random crops
   std::int64_t log_every = 10;
   std::int64_t eval_every = 250;
-  std::int64_t eval_windows = 64;  // of each split at each evaluation
+  std::int64_t eval_windows = 64;  // of each split at each evaluation; 0: all
+  std::int64_t eval_draws = 8;     // of nelbo, a window
+  bool eval_crops =
+      false;  // fresh random crops at each evaluation, as nanoGPT does; else fixed windows
   std::int64_t save_every = 250;
   std::int64_t keep = 2;  // step checkpoints kept besides best
   std::uint64_t seed = 1;
@@ -62,19 +65,23 @@ struct RunConfig {
   TrainingConfig training;
 };
 
-// Names of the built-in presets, and one of them. InputError naming the nearest for an unknown one.
-std::vector<std::string> preset_names();
-RunConfig preset(const std::string& name);
-
 // Applies "key=value" to whichever half has the key. InputError for an unknown key (naming the
 // nearest), a value of the wrong type or out of range.
 void set_key(RunConfig& config, const std::string& assignment);
+// As set_key, from a parsed value.
+void set_value(RunConfig& config, const std::string& key, const nlohmann::json& value);
 
-// Rules that span keys (width divisible by heads, …). InputError with the mend.
-void validate(const RunConfig& config);
+// Fills what is left to defaults (mlp_width 0), then checks the rules that span keys (width
+// divisible by heads, …). InputError with the mend.
+RunConfig resolve(RunConfig config);
 
-nlohmann::json to_json(const RunConfig& config);         // {"model": …, "training": …}
-RunConfig config_from_json(const nlohmann::json& json);  // unknown or missing keys: InputError
+nlohmann::json to_json(const RunConfig& config);  // {"model": …, "training": …}
+// Missing keys take their defaults, so that runs of older versions load. InputError for unknown
+// ones.
+RunConfig config_from_json(const nlohmann::json& json);
+const char* name_of(ObjectiveKind objective);           // "llada", "ar"
+ObjectiveKind objective_from(const std::string& name);  // InputError for anything else
+// The candidate of smallest edit distance to `word`.
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
 
 }  // namespace masque

@@ -1,0 +1,93 @@
+#include "models/network.h"
+
+#include "core/check.h"
+
+namespace masque {
+namespace {
+
+Tensor device_ids(Arena& arena, const Shape& shape, std::span<const std::int32_t> ids) {
+  CHECK(shape.count() == static_cast<std::int64_t>(ids.size()), "network: {} ids for shape {}",
+        ids.size(), shape);
+  Tensor tensor = arena.allocate(shape, DType::i32);
+  copy_to_device(arena.device(), tensor.data, ids.data(), ids.size_bytes());
+  return tensor;
+}
+
+// Copies activations to the host, as doubles.
+void read_logits(const Device& device, const Tensor& tensor, std::span<double> out) {
+  CHECK(tensor.shape.count() == static_cast<std::int64_t>(out.size()),
+        "network: room for {} logits, not {}", out.size(), tensor.shape);
+  std::visit(
+      [&](auto on) {
+        using Real = typename decltype(on)::real;
+        std::vector<Real> values(out.size());
+        copy_to_host(device, values.data(), tensor.as<Real>(), values.size() * sizeof(Real));
+        std::copy(values.begin(), values.end(), out.begin());
+      },
+      device);
+}
+
+// The cache lives in an arena that is never reset; each append() in one that always is.
+class CachedDecoder : public Decoder {
+ public:
+  CachedDecoder(Transformer& transformer, std::int64_t B)
+      : transformer_(transformer),
+        B_(B),
+        cache_arena_(transformer.device(), "key-value cache"),
+        arena_(transformer.device(), "decode"),
+        logits_(static_cast<std::size_t>(B * transformer.config().vocab_size)) {
+    const ModelConfig& config = transformer.config();
+    const Shape shape{B, config.context, config.width};
+    const DType dtype = activation_dtype(transformer.device());
+    for (std::int64_t layer = 0; layer < config.layers; ++layer) {
+      caches_.push_back({cache_arena_.allocate(shape, dtype), cache_arena_.allocate(shape, dtype)});
+    }
+  }
+
+  std::span<const double> append(std::span<const std::int32_t> ids, std::int64_t n) override {
+    CHECK(past_ + n <= transformer_.config().context,
+          "decoder: {} tokens after {} exceed the context of {}", n, past_,
+          transformer_.config().context);
+    arena_.reset();
+    Tape tape(arena_, Tape::Mode::inference);
+    const Tensor tokens = device_ids(arena_, {B_, n}, ids);
+    const Tensor hidden = transformer_.decode(tape, tokens, caches_, past_);
+    std::vector<std::int64_t> last(static_cast<std::size_t>(B_));
+    for (std::int64_t b = 0; b < B_; ++b) last[static_cast<std::size_t>(b)] = b * n + n - 1;
+    read_logits(arena_.device(),
+                transformer_.head(tape, gather_rows(tape, hidden, last.data(), B_)), logits_);
+    past_ += n;
+    return logits_;
+  }
+
+ private:
+  Transformer& transformer_;
+  std::int64_t B_, past_ = 0;
+  Arena cache_arena_, arena_;
+  std::vector<KeyValueCache> caches_;
+  std::vector<double> logits_;  // (B,V)
+};
+
+}  // namespace
+
+void Network::predict(const PredictorInput& input, std::span<double> logits) {
+  if (input.rows.empty()) return;
+  CHECK(input.T <= context(), "network: {} tokens exceed the context of {}", input.T, context());
+  arena_.reset();
+  Tape tape(arena_, Tape::Mode::inference);
+  const Tensor ids = device_ids(arena_, {input.B, input.T}, input.ids);
+  Tensor lengths;
+  if (!input.lengths.empty()) lengths = device_ids(arena_, {input.B}, input.lengths);
+  const Tensor hidden =
+      transformer_.hidden(tape, ids, input.lengths.empty() ? nullptr : &lengths, nullptr);
+  const Tensor wanted =
+      gather_rows(tape, hidden, input.rows.data(), static_cast<std::int64_t>(input.rows.size()));
+  read_logits(arena_.device(), transformer_.head(tape, wanted), logits);
+}
+
+std::unique_ptr<Decoder> Network::make_decoder(std::int64_t B) {
+  CHECK(transformer_.causal(), "decoder: a masked diffusion model has no key-value cache");
+  return std::make_unique<CachedDecoder>(transformer_, B);
+}
+
+}  // namespace masque

@@ -1,0 +1,79 @@
+#include "models/run.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "core/check.h"
+
+namespace masque {
+
+RunConfig load_config(const RunFolder& folder) {
+  folder.require();
+  std::ifstream stream(folder.config());
+  std::stringstream text;
+  text << stream.rdbuf();
+  const auto json = nlohmann::json::parse(text.str(), nullptr, false);
+  if (json.is_discarded()) {
+    throw InputError(fmt::format("{}: is not JSON; restore it from a copy of the run",
+                                 folder.config().string()));
+  }
+  return config_from_json(json);
+}
+
+Run load_run(const std::filesystem::path& path, const std::string& which, const Device& device) {
+  const RunFolder folder(path);
+  const RunConfig config = load_config(folder);
+  Tokenizer tokenizer = Tokenizer::load(folder.tokenizer());
+  if (tokenizer.vocab_size() != config.model.vocab_size) {
+    throw InputError(fmt::format("{}: {} tokens, but config.json has vocab_size {}",
+                                 folder.tokenizer().string(), tokenizer.vocab_size(),
+                                 config.model.vocab_size));
+  }
+  const std::filesystem::path checkpoint = folder.checkpoint(which);
+  auto transformer = std::make_unique<Transformer>(config.model, device);
+  load_model(checkpoint / "model.safetensors", *transformer);
+  auto network = std::make_unique<Network>(*transformer);
+  return {folder,
+          config,
+          std::move(tokenizer),
+          std::filesystem::canonical(checkpoint).filename().string(),
+          std::move(transformer),
+          std::move(network)};
+}
+
+void save_model(const std::filesystem::path& file, const Transformer& transformer) {
+  const ParameterStore& store = transformer.parameters();
+  const bool wide = param_dtype(transformer.device()) == DType::f64;
+  std::vector<std::vector<double>> doubles;
+  std::vector<std::vector<float>> floats;
+  std::vector<HostArray> arrays;
+  for (const Parameter& parameter : store.parameters()) {
+    std::vector<double> values = store.read(parameter);
+    HostArray array{parameter.name, parameter.shape, wide ? DType::f64 : DType::f32, nullptr};
+    if (wide) {
+      array.data = doubles.emplace_back(std::move(values)).data();
+    } else {
+      array.data = floats.emplace_back(values.begin(), values.end()).data();
+    }
+    arrays.push_back(array);
+  }
+  write_safetensors(file, arrays, {{"format", "masque"}});
+}
+
+void load_model(const std::filesystem::path& file, Transformer& transformer) {
+  const Safetensors tensors(file);
+  ParameterStore& store = transformer.parameters();
+  if (tensors.entries().size() != store.parameters().size()) {
+    throw InputError(fmt::format("{}: {} tensors, but the configuration asks for {}", file.string(),
+                                 tensors.entries().size(), store.parameters().size()));
+  }
+  std::vector<double> values;
+  for (const Parameter& parameter : store.parameters()) {
+    values.resize(static_cast<std::size_t>(parameter.shape.count()));
+    tensors.read(parameter.name, parameter.shape, DType::f64, values.data());
+    store.write(parameter, values);
+  }
+}
+
+}  // namespace masque
