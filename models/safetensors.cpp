@@ -1,0 +1,375 @@
+#include "models/safetensors.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include "core/check.h"
+
+namespace masque {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "safetensors are little-endian");
+
+constexpr std::uint64_t kLengthBytes = 8;
+constexpr std::uint64_t kMaxHeader = 100'000'000;
+constexpr int kMaxDepth = 3;  // file, tensor, shape
+constexpr std::size_t kMaxRank = 4;
+const char* const kMetadata = "__metadata__";
+const char* const kMend = "copy the file again, or use another checkpoint";
+
+// An open file descriptor.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+void write_all(int fd, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw std::system_error(errno, std::generic_category());
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+}
+
+// Makes a rename inside `folder` survive a loss of power, where the file system can.
+void sync_folder(const std::filesystem::path& folder) {
+  const Descriptor handle(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY));
+  if (handle.get() >= 0) ::fsync(handle.get());
+}
+
+// `parts` one after the other as the new contents of `file`.
+void write_parts(const std::filesystem::path& file,
+                 std::span<const std::span<const std::byte>> parts) {
+  const std::filesystem::path temporary = file.string() + ".tmp";
+  try {
+    const Descriptor handle(
+        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    if (handle.get() < 0) throw std::system_error(errno, std::generic_category());
+    for (const std::span<const std::byte> part : parts) write_all(handle.get(), part);
+    if (::fsync(handle.get()) != 0) throw std::system_error(errno, std::generic_category());
+    if (::rename(temporary.c_str(), file.c_str()) != 0) {
+      throw std::system_error(errno, std::generic_category());
+    }
+  } catch (const std::system_error& error) {
+    ::unlink(temporary.c_str());
+    throw Error(fmt::format("cannot write {}: {}", file.string(), error.code().message()));
+  }
+  sync_folder(file.parent_path());
+}
+
+const char* format_name(DType dtype) {
+  return dtype == DType::f64 ? "F64" : "F32";
+}
+
+std::string quoted(const std::string& name) {
+  return nlohmann::json(name.substr(0, 80))
+      .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+}
+
+Shape make_shape(std::span<const std::int64_t> sizes) {
+  switch (sizes.size()) {
+    case 1:
+      return {sizes[0]};
+    case 2:
+      return {sizes[0], sizes[1]};
+    case 3:
+      return {sizes[0], sizes[1], sizes[2]};
+    case 4:
+      return {sizes[0], sizes[1], sizes[2], sizes[3]};
+    default:
+      return {};
+  }
+}
+
+// Parses JSON, refusing what nlohmann would let pass: duplicate keys and depth.
+class HeaderParser {
+ public:
+  explicit HeaderParser(const std::string& file) : file_(file) {}
+
+  nlohmann::json parse(const std::string& text) {
+    try {
+      return nlohmann::json::parse(
+          text, [this](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
+            return check(depth, event, value);
+          });
+    } catch (const nlohmann::json::parse_error& error) {
+      throw InputError(
+          fmt::format("{}: header is not JSON at its byte {}: {}", file_, error.byte, kMend));
+    }
+  }
+
+ private:
+  bool check(int depth, nlohmann::json::parse_event_t event, const nlohmann::json& value) {
+    using Event = nlohmann::json::parse_event_t;
+    if (depth > kMaxDepth) {
+      throw InputError(fmt::format("{}: header nests deeper than {}: {}", file_, kMaxDepth, kMend));
+    }
+    const auto level = static_cast<std::size_t>(depth);
+    if (event == Event::object_start) keys_[level + 1].clear();
+    if (event == Event::key && !keys_[level].insert(value.get<std::string>()).second) {
+      throw InputError(fmt::format("{}: {} appears twice in the header: {}", file_,
+                                   quoted(value.get<std::string>()), kMend));
+    }
+    return true;
+  }
+
+  const std::string& file_;
+  std::array<std::set<std::string>, kMaxDepth + 2> keys_;  // seen so far, by depth
+};
+
+// A file opened and its header parsed.
+class Reader {
+ public:
+  explicit Reader(const std::filesystem::path& file)
+      : name(file.string()), stream_(file, std::ios::binary) {
+    std::error_code status;
+    size = std::filesystem::file_size(file, status);
+    if (status || !stream_) {
+      throw InputError(fmt::format("{}: cannot be read ({}): name a safetensors file", name,
+                                   status ? status.message() : std::strerror(errno)));
+    }
+    if (size < kLengthBytes) fail(fmt::format("truncated, {} bytes", size));
+    std::uint64_t length = 0;
+    stream_.read(reinterpret_cast<char*>(&length), kLengthBytes);
+    if (length > kMaxHeader) {
+      fail(fmt::format("header of {} bytes is over the limit of {}", length, kMaxHeader));
+    }
+    if (length > size - kLengthBytes) {
+      fail(fmt::format("truncated, {} bytes where the header alone takes {}", size,
+                       length + kLengthBytes));
+    }
+    std::string text(length, '\0');
+    stream_.read(text.data(), static_cast<std::streamsize>(length));
+    if (!stream_) fail("read failed");
+    header = HeaderParser(name).parse(text);
+    if (!header.is_object()) fail("header is not a JSON object");
+    header_end = kLengthBytes + length;
+  }
+
+  [[noreturn]] void fail(const std::string& what) const {
+    throw InputError(fmt::format("{}: {}: {}", name, what, kMend));
+  }
+
+  void read_data(std::span<std::byte> to) const {
+    stream_.read(reinterpret_cast<char*>(to.data()), static_cast<std::streamsize>(to.size()));
+    if (!stream_) fail("read failed");
+  }
+
+  std::string name;
+  std::uint64_t size = 0;        // of the file
+  std::uint64_t header_end = 0;  // where the data start
+  nlohmann::json header;
+
+ private:
+  mutable std::ifstream stream_;
+};
+
+// Where an array lies in the data.
+struct Extent {
+  std::uint64_t begin, end;
+  std::string key;
+};
+
+std::map<std::string, std::string> parse_metadata(const Reader& reader,
+                                                  const nlohmann::json& value) {
+  std::map<std::string, std::string> metadata;
+  for (const auto& pair : value.items()) {
+    if (!value.is_object() || !pair.value().is_string()) {
+      reader.fail("__metadata__ is not an object of strings");
+    }
+    metadata[pair.key()] = pair.value().get<std::string>();
+  }
+  return metadata;
+}
+
+Shape parse_shape(const Reader& reader, const std::string& key, const nlohmann::json& value) {
+  constexpr std::uint64_t kLimit = std::numeric_limits<std::int64_t>::max() / 8;  // bytes fit too
+  if (value.size() > kMaxRank) reader.fail(quoted(key) + " has more than 4 dimensions");
+  std::vector<std::int64_t> sizes;
+  std::uint64_t count = 1;
+  for (const nlohmann::json& item : value) {
+    if (!item.is_number_unsigned()) reader.fail(quoted(key) + ": shape holds no size");
+    const auto size = item.get<std::uint64_t>();
+    if (size > kLimit || (size > 0 && count > kLimit / size)) {
+      reader.fail(quoted(key) + ": shape overflows");
+    }
+    count *= size;
+    sizes.push_back(static_cast<std::int64_t>(size));
+  }
+  return make_shape(sizes);
+}
+
+Safetensors::Entry parse_entry(const Reader& reader, const std::string& key,
+                               const nlohmann::json& value, std::vector<Extent>& extents) {
+  const bool complete = value.is_object() && value.size() == 3 && value.contains("dtype") &&
+                        value.contains("shape") && value.contains("data_offsets") &&
+                        value["shape"].is_array() && value["data_offsets"].is_array() &&
+                        value["data_offsets"].size() == 2 &&
+                        value["data_offsets"][0].is_number_unsigned() &&
+                        value["data_offsets"][1].is_number_unsigned();
+  if (!complete) {
+    reader.fail(quoted(key) + " wants dtype, shape and data_offsets [begin, end], no more");
+  }
+  Safetensors::Entry entry;
+  if (value["dtype"] != "F32" && value["dtype"] != "F64") {
+    reader.fail(quoted(key) + ": type is not F32 or F64");
+  }
+  entry.dtype = value["dtype"] == "F64" ? DType::f64 : DType::f32;
+  entry.shape = parse_shape(reader, key, value["shape"]);
+  const auto begin = value["data_offsets"][0].get<std::uint64_t>();
+  const auto end = value["data_offsets"][1].get<std::uint64_t>();
+  const auto bytes = static_cast<std::uint64_t>(entry.shape.count()) * size_of(entry.dtype);
+  if (end < begin || end - begin != bytes) {
+    reader.fail(fmt::format("{}: data_offsets [{}, {}] do not hold shape {} of {}", quoted(key),
+                            begin, end, entry.shape, format_name(entry.dtype)));
+  }
+  extents.push_back({begin, end, key});
+  return entry;
+}
+
+// Sorts; arrays must follow one another without overlap or hole, and fill the data.
+void check_extents(const Reader& reader, std::vector<Extent>& extents, std::uint64_t data_size) {
+  std::sort(extents.begin(), extents.end(), [](const Extent& a, const Extent& b) {
+    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+  });
+  std::uint64_t expected = 0;
+  for (const Extent& extent : extents) {
+    if (extent.begin != expected) {
+      reader.fail(fmt::format("{} starts at {}, {} {}", quoted(extent.key), extent.begin,
+                              extent.begin < expected ? "inside the array before it, which ends at"
+                                                      : "after a hole from",
+                              expected));
+    }
+    expected = extent.end;
+  }
+  if (data_size < expected) {
+    reader.fail(fmt::format("truncated, {} bytes where its header promises {}", reader.size,
+                            reader.header_end + expected));
+  }
+  if (data_size > expected) {
+    reader.fail(fmt::format("{} bytes follow its last array", data_size - expected));
+  }
+}
+
+}  // namespace
+
+void write_file(const std::filesystem::path& file, std::span<const std::byte> bytes) {
+  write_parts(file, std::array{bytes});
+}
+
+void write_file(const std::filesystem::path& file, const std::string& text) {
+  write_file(file, std::as_bytes(std::span(text)));
+}
+
+void write_safetensors(const std::filesystem::path& file, std::span<const HostArray> arrays,
+                       const std::map<std::string, std::string>& metadata) {
+  std::vector<HostArray> ordered(arrays.begin(), arrays.end());
+  std::stable_sort(ordered.begin(), ordered.end(), [](const HostArray& a, const HostArray& b) {
+    return size_of(a.dtype) > size_of(b.dtype);
+  });
+  nlohmann::json header = nlohmann::json::object();
+  if (!metadata.empty()) header[kMetadata] = metadata;
+  std::vector<std::span<const std::byte>> parts(1);
+  std::uint64_t offset = 0;
+  for (const HostArray& array : ordered) {
+    CHECK(array.dtype != DType::i32, "safetensors {}: i32 is not supported", array.name);
+    CHECK(!header.contains(array.name), "safetensors {}: written twice", array.name);
+    const std::size_t bytes = static_cast<std::size_t>(array.shape.count()) * size_of(array.dtype);
+    nlohmann::json sizes = nlohmann::json::array();
+    for (int axis = 0; axis < array.shape.rank(); ++axis) sizes.push_back(array.shape[axis]);
+    header[array.name] = {{"dtype", format_name(array.dtype)},
+                          {"shape", sizes},
+                          {"data_offsets", {offset, offset + bytes}}};
+    parts.emplace_back(static_cast<const std::byte*>(array.data), bytes);
+    offset += bytes;
+  }
+
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');  // so that the data start at a multiple of 8
+  const std::uint64_t length = text.size();
+  std::string prefix(kLengthBytes, '\0');
+  std::memcpy(prefix.data(), &length, kLengthBytes);
+  prefix += text;
+  parts[0] = std::as_bytes(std::span(prefix));
+  write_parts(file, parts);
+}
+
+Safetensors::Safetensors(const std::filesystem::path& file) : file_(file) {
+  const Reader reader(file);
+  const std::uint64_t data_size = reader.size - reader.header_end;
+  std::vector<Extent> extents;
+  for (const auto& item : reader.header.items()) {
+    if (item.key() == kMetadata) {
+      metadata_ = parse_metadata(reader, item.value());
+    } else {
+      entries_[item.key()] = parse_entry(reader, item.key(), item.value(), extents);
+    }
+  }
+  check_extents(reader, extents, data_size);
+
+  data_.resize(data_size);
+  reader.read_data(data_);
+  for (const Extent& extent : extents) {
+    entries_[extent.key].bytes =
+        std::span<const std::byte>(data_).subspan(extent.begin, extent.end - extent.begin);
+  }
+}
+
+void Safetensors::read(const std::string& name, const Shape& shape, DType dtype, void* to) const {
+  CHECK(dtype != DType::i32, "safetensors {}: i32 is not supported", name);
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) {
+    throw InputError(
+        fmt::format("{}: has no {}: it is of another model or kind", file_.string(), quoted(name)));
+  }
+  const Entry& entry = found->second;
+  if (!(entry.shape == shape)) {
+    throw InputError(fmt::format("{}: {} has shape {} where the configuration wants {}",
+                                 file_.string(), quoted(name), entry.shape, shape));
+  }
+  if (entry.dtype == dtype) {
+    if (!entry.bytes.empty()) std::memcpy(to, entry.bytes.data(), entry.bytes.size());
+    return;
+  }
+  const std::int64_t count = shape.count();
+  const auto convert = [&](auto from_type, auto to_type) {
+    using From = decltype(from_type);
+    using To = decltype(to_type);
+    for (std::int64_t i = 0; i < count; ++i) {
+      From value;
+      std::memcpy(&value, entry.bytes.data() + static_cast<std::size_t>(i) * sizeof(From),
+                  sizeof(From));
+      static_cast<To*>(to)[i] = static_cast<To>(value);
+    }
+  };
+  if (dtype == DType::f32) {
+    convert(double{}, float{});
+  } else {
+    convert(float{}, double{});
+  }
+}
+
+}  // namespace masque

@@ -1,0 +1,60 @@
+// safetensors files and atomic writes (docs/checkpoint-format.md).
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace masque {
+
+// An array in host memory, to be written.
+struct HostArray {
+  std::string name;
+  Shape shape;
+  DType dtype = DType::f32;  // f32 or f64
+  const void* data = nullptr;
+};
+
+// Writes to a temporary name beside `file`, flushes, and renames: a reader sees the old file or the
+// whole new one. Error naming the file and the reason where the system refuses.
+void write_file(const std::filesystem::path& file, std::span<const std::byte> bytes);
+void write_file(const std::filesystem::path& file, const std::string& text);
+
+// Arrays of f64 come first in the file, so that each is aligned to its own size.
+void write_safetensors(const std::filesystem::path& file, std::span<const HostArray> arrays,
+                       const std::map<std::string, std::string>& metadata);
+
+// A safetensors file read whole and checked: header bounds, duplicate keys, types, shapes against
+// offsets, no overlap, no hole. Sizes are checked before memory is taken.
+class Safetensors {
+ public:
+  struct Entry {
+    Shape shape;
+    DType dtype = DType::f32;
+    std::span<const std::byte> bytes;
+  };
+  explicit Safetensors(const std::filesystem::path& file);  // InputError: what, value, mend
+  Safetensors(Safetensors&&) = default;
+  Safetensors& operator=(Safetensors&&) = default;
+  Safetensors(const Safetensors&) = delete;  // entries point into data_
+  Safetensors& operator=(const Safetensors&) = delete;
+
+  const std::map<std::string, Entry>& entries() const { return entries_; }
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  // Copies `name` into `to`, converting between f32 and f64. InputError where absent or of another
+  // shape.
+  void read(const std::string& name, const Shape& shape, DType dtype, void* to) const;
+
+ private:
+  std::filesystem::path file_;
+  std::vector<std::byte> data_;  // after the header
+  std::map<std::string, Entry> entries_;
+  std::map<std::string, std::string> metadata_;
+};
+
+}  // namespace masque
