@@ -1,0 +1,106 @@
+#include "apps/common.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+
+namespace masque {
+namespace {
+
+volatile std::sig_atomic_t caught_signal = 0;
+
+void on_signal(int signal) {
+  caught_signal = signal;
+  std::signal(signal, SIG_DFL);
+}
+
+constexpr int kBarWidth = 24;
+
+}  // namespace
+
+void add_common_options(CLI::App& command, CommonOptions& options) {
+  command.add_option("--device", options.device, "auto, cpu")->capture_default_str();
+  command.add_option("--dtype", options.dtype, "f32, or f64 for checks")->capture_default_str();
+  command.add_option("--threads", options.threads, "CPU threads; 0: all cores")
+      ->capture_default_str();
+  command.add_option("--seed", options.seed, "Keys every random draw");
+}
+
+Device apply(const CommonOptions& options) {
+  set_threads(options.threads);
+  return make_device(options.device, options.dtype);
+}
+
+Progress::Progress(std::int64_t total, std::int64_t done)
+    : total_(total),
+      first_(done),
+      terminal_(isatty(STDERR_FILENO) == 1),
+      start_(std::chrono::steady_clock::now()),
+      last_draw_(start_) {}
+
+Progress::~Progress() {
+  clear();
+}
+
+double Progress::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+}
+
+std::string Progress::eta(std::int64_t done) const {
+  if (done <= first_) return "?";
+  return duration(seconds() / static_cast<double>(done - first_) *
+                  static_cast<double>(total_ - done));
+}
+
+void Progress::update(std::int64_t done, const std::string& note) {
+  if (!terminal_) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (drawn_ && done < total_ && now - last_draw_ < std::chrono::milliseconds(100)) return;
+  last_draw_ = now;
+  drawn_ = true;
+  const auto filled = static_cast<int>(kBarWidth * done / std::max<std::int64_t>(1, total_));
+  std::string bar;
+  for (int i = 0; i < kBarWidth; ++i) bar += i < filled ? "█" : "░";
+  fmt::print(stderr, "\r\033[K{} {}/{}  {}  ETA {}", bar, done, total_, note, eta(done));
+  std::fflush(stderr);
+}
+
+void Progress::clear() {
+  if (drawn_) fmt::print(stderr, "\r\033[K");
+  drawn_ = false;
+}
+
+void Progress::line(const std::string& text) {
+  clear();
+  fmt::print(stderr, "{}\n", text);
+}
+
+std::string duration(double seconds) {
+  const auto whole = static_cast<std::int64_t>(std::max(0.0, seconds) + 0.5);
+  if (whole < 60) return fmt::format("{}s", whole);
+  if (whole < 3600) return fmt::format("{}m{:02}s", whole / 60, whole % 60);
+  return fmt::format("{}h{:02}m", whole / 3600, whole % 3600 / 60);
+}
+
+std::string grouped(std::int64_t number) {
+  std::string digits = std::to_string(number);
+  for (std::int64_t at = static_cast<std::int64_t>(digits.size()) - 3; at > (number < 0 ? 1 : 0);
+       at -= 3) {
+    digits.insert(static_cast<std::size_t>(at), ",");
+  }
+  return digits;
+}
+
+void catch_interrupts() {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+}
+
+int interrupt_signal() {
+  return caught_signal;
+}
+
+}  // namespace masque

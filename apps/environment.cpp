@@ -1,0 +1,52 @@
+#include "apps/environment.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+#include <sys/utsname.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace masque {
+namespace {
+
+#ifdef __clang__
+constexpr const char* kCompiler = "clang " __clang_version__;
+#else
+constexpr const char* kCompiler = "gcc " __VERSION__;
+#endif
+
+std::string cpu_model() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.rfind("model name", 0) == 0 && colon != std::string::npos) {
+      return line.substr(colon + 2);
+    }
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+std::string version() {
+  return fmt::format("masque {} (commit {}, {}, {}, products through {})", MASQUE_VERSION,
+                     MASQUE_COMMIT, kCompiler, MASQUE_BUILD_TYPE,
+                     MASQUE_HAS_ONEDNN ? "oneDNN" : "masque's own kernels");
+}
+
+nlohmann::json environment(const Device& device) {
+  utsname system{};
+  uname(&system);
+  return {{"version", MASQUE_VERSION},
+          {"commit", MASQUE_COMMIT},
+          {"compiler", kCompiler},
+          {"build_type", MASQUE_BUILD_TYPE},
+          {"onednn", bool(MASQUE_HAS_ONEDNN)},
+          {"device", describe(device)},
+          {"cpu", cpu_model()},
+          {"threads", omp_get_max_threads()},
+          {"system", fmt::format("{} {} {}", system.sysname, system.release, system.machine)}};
+}
+
+}  // namespace masque

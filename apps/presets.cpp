@@ -1,0 +1,29 @@
+#include "apps/presets.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+namespace masque {
+
+std::vector<std::string> preset_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : preset_files()) names.push_back(entry.first);
+  return names;
+}
+
+RunConfig preset(const std::string& name) {
+  const auto found = preset_files().find(name);
+  if (found == preset_files().end()) {
+    throw InputError(fmt::format("--preset {}: did you mean {}? There are {}", name,
+                                 nearest(name, preset_names()), fmt::join(preset_names(), ", ")));
+  }
+  RunConfig config;
+  const auto json = nlohmann::json::parse(found->second);
+  for (const auto& entry : json.items()) {
+    set_value(config, entry.key(), entry.value());
+  }
+  return config;
+}
+
+}  // namespace masque

@@ -1,0 +1,83 @@
+// Saving and loading a Trainer: the files of a checkpoint (docs/checkpoint-format.md).
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "core/check.h"
+#include "models/run.h"
+#include "models/trainer.h"
+
+namespace masque {
+namespace {
+
+// The optimizer's arenas, a named piece for each parameter: "m.wte.weight", …
+template <class Visit>
+void for_each_moment(const Optimizer& optimizer, const ParameterStore& store, Visit visit) {
+  for (const auto& arena : optimizer.arenas()) {
+    for (const Parameter& parameter : store.parameters()) {
+      const std::size_t offset =
+          static_cast<std::size_t>(store.offset_of(parameter)) * size_of(parameter.master.dtype);
+      visit(arena.first + "." + parameter.name, parameter,
+            static_cast<std::byte*>(arena.second) + offset);
+    }
+  }
+}
+
+std::size_t bytes_of(const Parameter& parameter) {
+  return static_cast<std::size_t>(parameter.shape.count()) * size_of(parameter.master.dtype);
+}
+
+}  // namespace
+
+void Trainer::save(const std::filesystem::path& folder) const {
+  save_model(folder / "model.safetensors", transformer_);
+
+  const ParameterStore& store = transformer_.parameters();
+  std::vector<std::vector<std::byte>> copies;
+  std::vector<HostArray> arrays;
+  for_each_moment(optimizer_, store,
+                  [&](const std::string& name, const Parameter& parameter, std::byte* values) {
+                    auto& copy = copies.emplace_back(bytes_of(parameter));
+                    copy_to_host(store.device(), copy.data(), values, copy.size());
+                    arrays.push_back({name, parameter.shape, parameter.master.dtype, copy.data()});
+                  });
+  write_safetensors(folder / "optimizer.safetensors", arrays, {{"format", "masque"}});
+
+  nlohmann::json state = {{"step", steps_done_}, {"tokens", tokens_seen_}};
+  state["best_loss"] = std::isfinite(best_loss_) ? nlohmann::json(best_loss_) : nlohmann::json();
+  write_file(folder / "state.json", state.dump(2) + "\n");
+}
+
+void Trainer::load(const std::filesystem::path& folder) {
+  load_model(folder / "model.safetensors", transformer_);
+
+  const ParameterStore& store = transformer_.parameters();
+  const Safetensors tensors(folder / "optimizer.safetensors");
+  for_each_moment(optimizer_, store,
+                  [&](const std::string& name, const Parameter& parameter, std::byte* values) {
+                    std::vector<std::byte> copy(bytes_of(parameter));
+                    tensors.read(name, parameter.shape, parameter.master.dtype, copy.data());
+                    copy_to_device(store.device(), values, copy.data(), copy.size());
+                  });
+
+  std::ifstream stream(folder / "state.json");
+  std::stringstream text;
+  text << stream.rdbuf();
+  const auto state = nlohmann::json::parse(text.str(), nullptr, false);
+  const auto is_count = [&](const char* key) {
+    return state.contains(key) && state[key].is_number_unsigned();
+  };
+  if (!state.is_object() || !is_count("step") || !is_count("tokens") ||
+      !state.contains("best_loss")) {
+    throw InputError(fmt::format(
+        "{}: must be a JSON object with step, tokens and best_loss; resume from another checkpoint",
+        (folder / "state.json").string()));
+  }
+  steps_done_ = state["step"].get<std::int64_t>();
+  tokens_seen_ = state["tokens"].get<std::int64_t>();
+  best_loss_ = state["best_loss"].is_number() ? state["best_loss"].get<double>()
+                                              : std::numeric_limits<double>::infinity();
+}
+
+}  // namespace masque
