@@ -1,47 +1,54 @@
 // Valid likelihoods on fixed windows: `exact` for AR, `nelbo` for LLaDA, with two intervals each.
+// Both score the same tokens; logits of excluded tokens are −∞; log-softmax and sums are in f64.
+// Nie et al. 2025, arXiv:2502.09992, eq. 6 (the estimator of nelbo with an exact count of masks)
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "models/dataset.h"
+#include "models/intervals.h"
 #include "models/predictor.h"
 
 namespace masque {
 
 struct LikelihoodOptions {
-  std::int64_t draws = 32;  // of nelbo, a window, in two independent stratified sets or more
-  std::int64_t batch = 32;  // sequences a forward
+  std::int64_t draws = 32;  // of nelbo, a window: two independent stratified sets, so even
+  std::int64_t batch = 32;  // sequences a forward; no number depends on it
   std::uint64_t seed = 1;
-  bool start_token =
-      true;  // exact: [START] before each window; false: its first token is context only
+  bool start_token = true;  // exact: [START] before each window; false: windows of
+                            // cover_with_context, whose first token is context only
   std::function<void(std::int64_t done, std::int64_t total)> progress;  // in windows; may be empty
-};
-
-struct Interval {
-  double lo = 0, hi = 0;
 };
 
 struct Likelihood {
   double nats_per_token = 0;  // Σ nats / Σ scored tokens
   Interval ci95;              // the estimator's own error on this text; zero width where exact
-  Interval ci95_text;         // another text of the kind: moving-block bootstrap over windows
+  Interval ci95_text;         // another text of the kind: moving-block bootstrap over windows (its
+                              // spread holds the estimator's error too); NaN for one window
   double accuracy = 0;        // exact: of the next token; nelbo: of masked tokens over its draws
   std::int64_t tokens = 0;
   std::vector<double> window_nats;          // (W) each window's total
   std::vector<std::int64_t> window_tokens;  // (W) scored
 };
 
-// Σ −log p(x_i | x_<i) over each window's scored tokens.
+// Windows for an AR model without [START]: each holds length + 1 tokens, begins `length` after the
+// one before (they share one token), and its first token is context only. So every token but the
+// first of the split is scored once. InputError where count < length + 1.
+std::vector<Window> cover_with_context(std::int64_t count, std::int64_t length);
+
+// Σ −log p(x_i | x_<i) over each window's scored tokens. Windows are all of one length.
 Likelihood exact_likelihood(Predictor& predictor, std::span<const std::int32_t> tokens,
                             const std::vector<Window>& windows,
                             std::span<const std::uint8_t> excluded,
                             const LikelihoodOptions& options);
 
-// E_{l ~ U{1..n}} [(n/l) Σ_{i in a uniform subset of size l} −log p(x_i | rest)], n scored tokens.
+// E_{l ~ U{1..n}} [(n/l) Σ_{i in a uniform subset of size l} −log p(x_i | rest)], n scored tokens;
+// tokens before scored_from are always visible. A window's draws depend on the seed, its begin and
+// `draws` alone: neither on the other windows nor on the batch. InputError where draws is odd or
+// below 2.
 Likelihood nelbo_likelihood(Predictor& predictor, std::span<const std::int32_t> tokens,
                             const std::vector<Window>& windows,
                             std::span<const std::uint8_t> excluded,
@@ -49,12 +56,5 @@ Likelihood nelbo_likelihood(Predictor& predictor, std::span<const std::int32_t> 
 
 // Paired moving-block bootstrap of (a − b) nats a token over the same windows.
 Interval paired_difference(const Likelihood& a, const Likelihood& b, std::uint64_t seed);
-
-// Baselines on the same windows: unigram, and bigram whose first token of a window is scored by the
-// unigram; counts of `train` plus one half a vocabulary entry that is not excluded.
-double unigram_nats(std::span<const std::int32_t> train, std::span<const std::int32_t> tokens,
-                    const std::vector<Window>& windows, std::span<const std::uint8_t> excluded);
-double bigram_nats(std::span<const std::int32_t> train, std::span<const std::int32_t> tokens,
-                   const std::vector<Window>& windows, std::span<const std::uint8_t> excluded);
 
 }  // namespace masque

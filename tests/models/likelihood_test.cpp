@@ -1,0 +1,329 @@
+#include "models/likelihood.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "kernels/backend.h"
+#include "models/tokenizer.h"
+#include "tests/support/catch.h"
+#include "tests/support/toy_predictor.h"
+
+namespace masque::test {
+namespace {
+
+// −log P of the windows' scored tokens given the visible ones, by the chain rule.
+double closed_form(const MarkovChain& chain, std::span<const std::int32_t> tokens,
+                   const std::vector<Window>& windows) {
+  double sum = 0;
+  for (const Window& window : windows) {
+    const auto text = tokens.subspan(static_cast<std::size_t>(window.begin),
+                                     static_cast<std::size_t>(window.length));
+    sum += chain.nats(text);
+    if (window.scored_from > 0) {
+      sum -= chain.nats(text.first(static_cast<std::size_t>(window.scored_from)));
+    }
+  }
+  return sum;
+}
+
+// The nelbo of one window: every count of masks, every subset.
+double enumerated_nelbo(Predictor& predictor, std::span<const std::int32_t> text,
+                        std::int64_t scored_from) {
+  const auto T = static_cast<std::int64_t>(text.size()), n = T - scored_from;
+  const auto V = static_cast<std::size_t>(predictor.vocab_size());
+  std::vector<double> sums(static_cast<std::size_t>(n) + 1), subsets(sums.size());
+  for (std::uint32_t bits = 1; bits < 1u << n; ++bits) {
+    std::vector<std::int32_t> ids(text.begin(), text.end());
+    std::vector<std::int64_t> rows;
+    for (std::int64_t i = 0; i < n; ++i) {
+      if ((bits >> i & 1) == 0) continue;
+      rows.push_back(scored_from + i);
+      ids[static_cast<std::size_t>(scored_from + i)] = Tokenizer::kMask;
+    }
+    std::vector<double> logits(rows.size() * V);
+    predictor.predict({ids, {}, 1, T, rows}, logits);
+    for (std::size_t k = 0; k < rows.size(); ++k) {
+      const auto row = std::span(logits).subspan(k * V, V);
+      double sum = 0;
+      for (std::size_t v = Tokenizer::kSpecials; v < V; ++v) sum += std::exp(row[v]);
+      sums[rows.size()] +=
+          std::log(sum) - row[static_cast<std::size_t>(text[static_cast<std::size_t>(rows[k])])];
+    }
+    ++subsets[rows.size()];
+  }
+  double nelbo = 0;
+  for (std::size_t l = 1; l < sums.size(); ++l) {
+    nelbo += sums[l] / subsets[l] / static_cast<double>(l);
+  }
+  return nelbo;
+}
+
+TEST_CASE("exact is the chain's own likelihood", "[likelihood][cpu]") {
+  const MarkovChain chain = uneven_letters();
+  const auto tokens = chain.generate(83, 1);
+  MarkovPredictor predictor(chain, 10, true);
+  const auto windows = cover(83, 10);
+  REQUIRE(windows.back().scored_from == 7);
+  const Likelihood result = exact_likelihood(predictor, tokens, windows, chain.excluded(), {});
+  CHECK(result.tokens == 83);
+  CHECK(result.nats_per_token * 83 == Approx(closed_form(chain, tokens, windows)).epsilon(1e-9));
+  CHECK(result.ci95.lo == result.nats_per_token);
+  CHECK(result.ci95.hi == result.nats_per_token);
+  CHECK(result.ci95_text.lo < result.nats_per_token);
+  CHECK(result.ci95_text.hi > result.nats_per_token);
+  CHECK(result.window_tokens == std::vector<std::int64_t>{10, 10, 10, 10, 10, 10, 10, 10, 3});
+  CHECK(predictor.forwards == 1);
+}
+
+TEST_CASE("exact without [START] scores every token but the first", "[likelihood][cpu]") {
+  const MarkovChain chain = uneven_letters();
+  const auto tokens = chain.generate(46, 2);
+  MarkovPredictor predictor(chain, 10, true);
+  const auto windows = cover_with_context(46, 10);
+  CHECK(windows.front().length == 11);
+  CHECK(windows[1].begin == 10);
+  CHECK(windows.back().begin + windows.back().length == 46);
+  LikelihoodOptions options;
+  options.start_token = false;
+  const Likelihood result = exact_likelihood(predictor, tokens, windows, chain.excluded(), options);
+  CHECK(result.tokens == 45);
+  // A chain forgets all but the last token, so the windows' likelihoods join up.
+  const double whole = chain.nats(tokens) - chain.nats(std::span(tokens).first(1));
+  CHECK(result.nats_per_token * 45 == Approx(whole).epsilon(1e-9));
+  CHECK_THROWS_WITH(exact_likelihood(predictor, tokens, cover(46, 10), chain.excluded(), options),
+                    Catch::Contains("no [START]"));
+  CHECK_THROWS_AS(cover_with_context(10, 10), InputError);
+}
+
+TEST_CASE("Enumerated, the nelbo of exact conditionals is the likelihood", "[likelihood][cpu]") {
+  const MarkovChain chain = uneven_letters();
+  const auto tokens = chain.generate(7, 3);
+  MarkovPredictor predictor(chain, 7, false);
+  CHECK(enumerated_nelbo(predictor, tokens, 0) == Approx(chain.nats(tokens)).epsilon(1e-12));
+  const double given = chain.nats(tokens) - chain.nats(std::span(tokens).first(3));
+  CHECK(enumerated_nelbo(predictor, tokens, 3) == Approx(given).epsilon(1e-12));
+}
+
+TEST_CASE("nelbo of exact conditionals holds the likelihood in its interval", "[likelihood][cpu]") {
+  const MarkovChain chain = uneven_letters();
+  const auto tokens = chain.generate(395, 4);
+  MarkovPredictor predictor(chain, 10, false);
+  const auto windows = cover(395, 10);
+  LikelihoodOptions options;
+  options.draws = 200;
+  const Likelihood result = nelbo_likelihood(predictor, tokens, windows, chain.excluded(), options);
+  const double truth = closed_form(chain, tokens, windows) / 395;
+  CHECK(result.ci95.lo < truth);
+  CHECK(result.ci95.hi > truth);
+  CHECK(result.ci95.hi - result.ci95.lo < 0.02);
+  CHECK(result.tokens == 395);
+}
+
+TEST_CASE("nelbo's expectation is the enumerated bound", "[likelihood][cpu]") {
+  // A wrong model, whose bound is no chain's likelihood; the last window overlaps.
+  const MarkovChain chain = uneven_letters();
+  const auto tokens = chain.generate(11, 5);
+  MarkovPredictor predictor(chain, 6, false, 1.0);
+  const auto windows = cover(11, 6);
+  REQUIRE(windows.back().scored_from == 1);
+  const double truth = enumerated_nelbo(predictor, std::span(tokens).first(6), 0) +
+                       enumerated_nelbo(predictor, std::span(tokens).last(6), 1);
+  CHECK(std::abs(truth - closed_form(chain, tokens, windows)) > 0.05);
+  LikelihoodOptions options;
+  options.draws = 20000;
+  const Likelihood result = nelbo_likelihood(predictor, tokens, windows, chain.excluded(), options);
+  // 5 standard errors, from the draws' own spread (about 1 nat each).
+  CHECK(result.nats_per_token * 11 == Approx(truth).margin(5 * 1.5 / std::sqrt(20000)));
+}
+
+TEST_CASE("nelbo's interval covers the bound as often as it says", "[likelihood][cpu]") {
+  const MarkovChain chain = uneven_letters();
+  const auto tokens = chain.generate(48, 6);
+  MarkovPredictor predictor(chain, 6, false, 1.0);
+  const auto windows = cover(48, 6);
+  double truth = 0;
+  for (const Window& window : windows) {
+    truth += enumerated_nelbo(
+        predictor, std::span(tokens).subspan(static_cast<std::size_t>(window.begin), 6), 0);
+  }
+  LikelihoodOptions options;
+  options.draws = 8;
+  options.batch = 64;
+  int covered = 0;
+  constexpr int kSeeds = 600;
+  double mean = 0;
+  for (int seed = 0; seed < kSeeds; ++seed) {
+    options.seed = static_cast<std::uint64_t>(seed);
+    const Likelihood result =
+        nelbo_likelihood(predictor, tokens, windows, chain.excluded(), options);
+    covered += result.ci95.lo <= truth / 48 && truth / 48 <= result.ci95.hi ? 1 : 0;
+    mean += result.nats_per_token / kSeeds;
+  }
+  CAPTURE(mean, truth / 48);
+  CHECK(covered >= kSeeds * 90 / 100);
+  CHECK(covered <= kSeeds * 98 / 100);
+}
+
+TEST_CASE("A window's draws depend neither on the batch nor on other windows",
+          "[likelihood][cpu]") {
+  const MarkovChain chain = uneven_letters();
+  const auto tokens = chain.generate(57, 7);
+  MarkovPredictor predictor(chain, 8, false, 0.7);
+  const auto windows = cover(57, 8);
+  LikelihoodOptions options;
+  options.draws = 6;
+  options.batch = 32;
+  const Likelihood whole = nelbo_likelihood(predictor, tokens, windows, chain.excluded(), options);
+
+  for (const std::int64_t batch : {1, 5, 1000}) {
+    options.batch = batch;
+    predictor.largest_batch = 0;
+    const Likelihood other =
+        nelbo_likelihood(predictor, tokens, windows, chain.excluded(), options);
+    CHECK(other.window_nats == whole.window_nats);
+    CHECK(other.accuracy == whole.accuracy);
+    CHECK(other.ci95.lo == whole.ci95.lo);
+    CHECK(other.ci95_text.hi == whole.ci95_text.hi);
+    CHECK(predictor.largest_batch <= batch);
+  }
+
+  std::vector<Window> backwards(windows.rbegin(), windows.rend());
+  Likelihood reversed = nelbo_likelihood(predictor, tokens, backwards, chain.excluded(), options);
+  std::reverse(reversed.window_nats.begin(), reversed.window_nats.end());
+  CHECK(reversed.window_nats == whole.window_nats);
+
+  const Likelihood alone =
+      nelbo_likelihood(predictor, tokens, {windows.back()}, chain.excluded(), options);
+  CHECK(alone.window_nats.front() == whole.window_nats.back());
+
+  options.seed = 2;
+  CHECK(nelbo_likelihood(predictor, tokens, windows, chain.excluded(), options).window_nats !=
+        whole.window_nats);
+}
+
+TEST_CASE("Tokens of a final window that are not scored are always given", "[likelihood][cpu]") {
+  // In ABAB… one visible token tells all others, so whatever is masked costs nothing.
+  const MarkovChain chain = alternating_letters();
+  const auto tokens = chain.generate(11, 8);
+  MarkovPredictor predictor(chain, 8, false);
+  LikelihoodOptions options;
+  options.draws = 16;
+  const std::vector<Window> last = {cover(11, 8).back()};
+  REQUIRE(last.front().scored_from == 5);
+  const Likelihood result = nelbo_likelihood(predictor, tokens, last, chain.excluded(), options);
+  CHECK(result.nats_per_token == Approx(0).margin(1e-12));
+  CHECK(result.accuracy == 1);
+  CHECK(result.tokens == 3);
+  // A whole window costs the one bit that tells the two strings apart, when all of it is masked.
+  options.draws = 4000;
+  const Likelihood full =
+      nelbo_likelihood(predictor, tokens, {cover(11, 8).front()}, chain.excluded(), options);
+  CHECK(full.window_nats.front() == Approx(std::log(2)).margin(0.01));
+}
+
+TEST_CASE("Accuracy counts the tokens that were most probable", "[likelihood][cpu]") {
+  const MarkovChain chain = independent_letters({0.2, 0.5, 0.3});
+  const auto tokens = chain.generate(100, 9);
+  MarkovPredictor predictor(chain, 10, true);
+  const Likelihood result =
+      exact_likelihood(predictor, tokens, cover(100, 10), chain.excluded(), {});
+  const auto seconds = std::count(tokens.begin(), tokens.end(), Tokenizer::kSpecials + 1);
+  CHECK(result.accuracy == Approx(static_cast<double>(seconds) / 100));
+}
+
+TEST_CASE("Progress reports windows up to all of them", "[likelihood][cpu]") {
+  const MarkovChain chain = uneven_letters();
+  const auto tokens = chain.generate(50, 10);
+  MarkovPredictor predictor(chain, 10, false);
+  LikelihoodOptions options;
+  options.draws = 4;
+  options.batch = 6;
+  std::vector<std::int64_t> seen;
+  options.progress = [&](std::int64_t done, std::int64_t total) {
+    CHECK(total == 5);
+    seen.push_back(done);
+  };
+  nelbo_likelihood(predictor, tokens, cover(50, 10), chain.excluded(), options);
+  CHECK(seen == std::vector<std::int64_t>{1, 3, 4, 5});
+}
+
+TEST_CASE("Arguments that make no likelihood are refused", "[likelihood][cpu]") {
+  const MarkovChain chain = uneven_letters();
+  auto tokens = chain.generate(30, 11);
+  MarkovPredictor predictor(chain, 10, false);
+  const auto windows = cover(30, 10);
+  LikelihoodOptions options;
+  for (const std::int64_t draws : {0, 1, 3, -2}) {
+    options.draws = draws;
+    CHECK_THROWS_AS(nelbo_likelihood(predictor, tokens, windows, chain.excluded(), options),
+                    InputError);
+  }
+  options.draws = 2;
+  CHECK_THROWS_WITH(nelbo_likelihood(predictor, tokens, {}, chain.excluded(), options),
+                    Catch::Contains("no windows"));
+  CHECK_THROWS_WITH(nelbo_likelihood(predictor, tokens, cover(30, 15), chain.excluded(), options),
+                    Catch::Contains("context of 10"));
+  CHECK_THROWS_WITH(nelbo_likelihood(predictor, tokens, {{25, 10, 0}}, chain.excluded(), options),
+                    Catch::Contains("leaves the 30 tokens"));
+  tokens[13] = Tokenizer::kMask;
+  CHECK_THROWS_WITH(nelbo_likelihood(predictor, tokens, windows, chain.excluded(), options),
+                    Catch::Contains("token 1 at 13"));
+}
+
+TEST_CASE("A bootstrap interval covers the mean of independent windows", "[likelihood][cpu]") {
+  // Blocks of 32 leave few of them, which narrows the interval: 200 windows, so about 6 blocks.
+  const MarkovChain chain = independent_letters({0.5, 0.5});
+  int covered = 0;
+  constexpr int kTexts = 300;
+  const std::vector<std::int64_t> ones(200, 1);
+  for (int text = 0; text < kTexts; ++text) {
+    const auto tokens = chain.generate(200, static_cast<std::uint64_t>(1000 + text));
+    std::vector<double> values(tokens.begin(), tokens.end());
+    const Interval interval = moving_block_bootstrap(values, ones, 1);
+    covered += interval.lo <= 4.5 && 4.5 <= interval.hi ? 1 : 0;
+  }
+  CHECK(covered >= kTexts * 85 / 100);
+  CHECK(covered <= kTexts * 98 / 100);
+}
+
+TEST_CASE("Intervals of one window are unknown, of equal windows empty", "[likelihood][cpu]") {
+  const Interval one =
+      moving_block_bootstrap(std::vector<double>{3}, std::vector<std::int64_t>{2}, 1);
+  CHECK(std::isnan(one.lo));
+  CHECK(std::isnan(one.hi));
+  const Interval equal =
+      moving_block_bootstrap(std::vector<double>{3, 6, 9}, std::vector<std::int64_t>{1, 2, 3}, 1);
+  CHECK(equal.lo == Approx(3));
+  CHECK(equal.hi == Approx(3));
+}
+
+TEST_CASE("Student's t agrees with tables", "[likelihood][cpu]") {
+  CHECK(student_t(1) == Approx(12.7062).epsilon(1e-4));
+  CHECK(student_t(4) == Approx(2.77645).epsilon(1e-4));
+  CHECK(student_t(7) == Approx(2.36462).epsilon(1e-4));
+  CHECK(student_t(10) == Approx(2.22814).epsilon(1e-4));
+  CHECK(student_t(30) == Approx(2.04227).epsilon(1e-4));
+  CHECK(student_t(100000) == Approx(1.95999).epsilon(1e-4));
+}
+
+TEST_CASE("A paired difference is narrower than its parts", "[likelihood][cpu]") {
+  const MarkovChain chain = uneven_letters();
+  const auto tokens = chain.generate(2000, 12);
+  const auto windows = cover(2000, 10);
+  MarkovPredictor right(chain, 10, true), wrong(chain, 10, true, 0.5);
+  const Likelihood a = exact_likelihood(wrong, tokens, windows, chain.excluded(), {});
+  const Likelihood b = exact_likelihood(right, tokens, windows, chain.excluded(), {});
+  const Interval difference = paired_difference(a, b, 1);
+  CHECK(difference.lo > 0);
+  CHECK(difference.lo < a.nats_per_token - b.nats_per_token);
+  CHECK(difference.hi > a.nats_per_token - b.nats_per_token);
+  CHECK(difference.hi - difference.lo < (a.ci95_text.hi - a.ci95_text.lo) / 2);
+  CHECK_THROWS_WITH(
+      paired_difference(a, exact_likelihood(right, tokens, cover(100, 10), chain.excluded(), {}),
+                        1),
+      Catch::Contains("other windows"));
+}
+
+}  // namespace
+}  // namespace masque::test
