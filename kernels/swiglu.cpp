@@ -1,0 +1,51 @@
+#include "kernels/swiglu.h"
+
+#include "kernels/row_chunks.h"
+#include "kernels/vector_math.h"
+
+namespace masque {
+
+template <class Real>
+void swiglu_forward(On<Cpu, Real>, const SwigluForward<Real>& args) {
+  using Stat = stat_t<Real>;
+  const std::int64_t N = args.N, F = args.F;
+#pragma omp parallel for schedule(static) if (N * F >= kParallelElements)
+  for (std::int64_t n = 0; n < N; ++n) {
+    const Real* gates = args.gate_up + n * 2 * F;
+    const Real* ups = gates + F;
+    Real* out = args.out + n * F;
+#pragma omp simd
+    for (std::int64_t i = 0; i < F; ++i) {
+      const Stat gate = gates[i];
+      out[i] = static_cast<Real>(gate / (1 + fast_exp(-gate)) * ups[i]);
+    }
+  }
+}
+
+template <class Real>
+void swiglu_backward(On<Cpu, Real>, const SwigluBackward<Real>& args) {
+  using Stat = stat_t<Real>;
+  const std::int64_t N = args.N, F = args.F;
+#pragma omp parallel for schedule(static) if (N * F >= kParallelElements)
+  for (std::int64_t n = 0; n < N; ++n) {
+    const Real* gates = args.gate_up + n * 2 * F;
+    const Real* ups = gates + F;
+    const Real* dout = args.dout + n * F;
+    Real* dgates = args.dgate_up + n * 2 * F;
+    Real* dups = dgates + F;
+#pragma omp simd
+    for (std::int64_t i = 0; i < F; ++i) {
+      const Stat gate = gates[i], up = ups[i], gradient = dout[i];
+      const Stat sigmoid = 1 / (1 + fast_exp(-gate));
+      dgates[i] = static_cast<Real>(gradient * up * sigmoid * (1 + gate * (1 - sigmoid)));
+      dups[i] = static_cast<Real>(gradient * gate * sigmoid);
+    }
+  }
+}
+
+template void swiglu_forward(On<Cpu, float>, const SwigluForward<float>&);
+template void swiglu_forward(On<Cpu, double>, const SwigluForward<double>&);
+template void swiglu_backward(On<Cpu, float>, const SwigluBackward<float>&);
+template void swiglu_backward(On<Cpu, double>, const SwigluBackward<double>&);
+
+}  // namespace masque
