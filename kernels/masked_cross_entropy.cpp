@@ -1,0 +1,113 @@
+#include "kernels/masked_cross_entropy.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/row_chunks.h"
+#include "kernels/vector_math.h"
+
+namespace masque {
+namespace {
+
+template <class Stat>
+constexpr Stat kMinusInfinity = -std::numeric_limits<Stat>::infinity();
+
+// The largest logit; a NaN stays out of it and shows in the sum.
+template <class Real>
+stat_t<Real> max_logit(const Real* logits, const std::uint8_t* excluded, std::int64_t V) {
+  using Stat = stat_t<Real>;
+  Stat max = kMinusInfinity<Stat>;
+  if (excluded == nullptr) {
+#pragma omp simd reduction(max : max)
+    for (std::int64_t v = 0; v < V; ++v) max = logits[v] > max ? Stat(logits[v]) : max;
+  } else {
+#pragma omp simd reduction(max : max)
+    for (std::int64_t v = 0; v < V; ++v) {
+      const Stat logit = excluded[v] ? kMinusInfinity<Stat> : Stat(logits[v]);
+      max = logit > max ? logit : max;
+    }
+  }
+  return max;
+}
+
+// Σ exp(logit − max). Stores the terms in `terms`, which may be the logits, unless it is null.
+template <class Real>
+stat_t<Real> sum_exp(const Real* logits, const std::uint8_t* excluded, std::int64_t V,
+                     stat_t<Real> max, Real* terms) {
+  using Stat = stat_t<Real>;
+  Stat sum = 0;
+  const auto term = [=](std::int64_t v) {
+    const Stat e = fast_exp(Stat(logits[v]) - max);
+    return excluded != nullptr && excluded[v] ? Stat{0} : e;
+  };
+  if (terms != nullptr) {
+#pragma omp simd reduction(+ : sum)
+    for (std::int64_t v = 0; v < V; ++v) {
+      const Stat e = term(v);
+      sum += e;
+      terms[v] = static_cast<Real>(e);
+    }
+  } else {
+#pragma omp simd reduction(+ : sum)
+    for (std::int64_t v = 0; v < V; ++v) sum += term(v);
+  }
+  return sum;
+}
+
+template <class Real>
+bool is_first_max(const Real* logits, const std::uint8_t* excluded, std::int32_t target,
+                  stat_t<Real> max) {
+  if (logits[target] != max) return false;
+  for (std::int32_t v = 0; v < target; ++v) {
+    if (logits[v] == max && (excluded == nullptr || !excluded[v])) return false;
+  }
+  return true;
+}
+
+// One position of weight not 0. Reads the target's logit before the gradient takes its place.
+template <class Real>
+void one_position(const MaskedCrossEntropy<Real>& args, std::int64_t n) {
+  using Stat = stat_t<Real>;
+  const std::int64_t V = args.V;
+  const Real* logits = args.logits + n * V;
+  Real* dlogits = args.dlogits == nullptr ? nullptr : args.dlogits + n * V;
+  const std::int32_t target = args.targets[n];
+  const Stat max = max_logit(logits, args.excluded, V);
+  const double below_max = double(max) - double(logits[target]);
+  if (args.correct != nullptr) args.correct[n] = is_first_max(logits, args.excluded, target, max);
+  const Stat sum = sum_exp(logits, args.excluded, V, max, dlogits);
+  args.nll[n] = static_cast<Stat>(below_max + std::log(double(sum)));
+  if (dlogits == nullptr) return;
+  const Stat weight = args.weights[n], scale = weight / sum;
+#pragma omp simd
+  for (std::int64_t v = 0; v < V; ++v) dlogits[v] = static_cast<Real>(dlogits[v] * scale);
+  dlogits[target] = static_cast<Real>(dlogits[target] - weight);
+}
+
+}  // namespace
+
+template <class Real>
+void masked_cross_entropy(On<Cpu, Real>, const MaskedCrossEntropy<Real>& args) {
+  const std::int64_t N = args.N, V = args.V;
+#pragma omp parallel for schedule(dynamic, 16) if (N * V >= kParallelElements)
+  for (std::int64_t n = 0; n < N; ++n) {
+    if (args.weights[n] != 0) {
+      one_position(args, n);
+      continue;
+    }
+    args.nll[n] = 0;
+    if (args.correct != nullptr) args.correct[n] = 0;
+    if (args.dlogits != nullptr) std::fill_n(args.dlogits + n * V, V, Real{0});
+  }
+  double loss = 0;
+  for (std::int64_t n = 0; n < N; ++n) {
+    loss += static_cast<double>(args.weights[n]) * static_cast<double>(args.nll[n]);
+  }
+  *args.loss += loss;
+}
+
+template void masked_cross_entropy(On<Cpu, float>, const MaskedCrossEntropy<float>&);
+template void masked_cross_entropy(On<Cpu, double>, const MaskedCrossEntropy<double>&);
+
+}  // namespace masque
