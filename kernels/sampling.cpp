@@ -1,0 +1,132 @@
+#include "kernels/sampling.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "kernels/philox.h"
+#include "kernels/row_chunks.h"
+
+namespace masque {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// The entries that may be drawn, by rising id; kept in each thread for its rows.
+struct Candidates {
+  std::vector<std::int32_t> ids;
+  std::vector<double> logits;
+  std::vector<double> mass;  // unnormalised, 1 for the most probable; 0 once cut
+  std::vector<std::int32_t> ranked;
+
+  // False where a logit is NaN or +∞, or all are −∞.
+  template <class Real>
+  bool read(const Real* row, const std::uint8_t* excluded, std::int64_t V) {
+    ids.clear();
+    logits.clear();
+    double max = -kInfinity;
+    for (std::int64_t v = 0; v < V; ++v) {
+      if (excluded != nullptr && excluded[v]) continue;
+      const double logit = static_cast<double>(row[v]);
+      if (std::isnan(logit)) return false;
+      max = std::max(max, logit);
+      ids.push_back(static_cast<std::int32_t>(v));
+      logits.push_back(logit);
+    }
+    if (!std::isfinite(max)) return false;
+    for (double& logit : logits) logit -= max;
+    return true;
+  }
+
+  // The first of the largest.
+  std::int64_t argmax() const {
+    return std::max_element(logits.begin(), logits.end()) - logits.begin();
+  }
+
+  double probability(std::int64_t chosen) const {
+    double sum = 0;
+    for (const double logit : logits) sum += std::exp(logit);
+    return std::exp(logits[chosen]) / sum;
+  }
+
+  void set_mass(double temperature) {
+    mass.resize(logits.size());
+    for (std::size_t i = 0; i < logits.size(); ++i) mass[i] = std::exp(logits[i] / temperature);
+  }
+
+  // Cuts all but the top_k most probable, then all but the fewest of these with a share ≥ top_p of
+  // their mass. Of equals the lower id stays.
+  void cut(std::int64_t top_k, double top_p) {
+    const std::int64_t count = static_cast<std::int64_t>(ids.size());
+    const std::int64_t keep = top_k > 0 ? std::min(top_k, count) : count;
+    if (keep == count && top_p >= 1) return;
+    ranked.resize(ids.size());
+    for (std::int64_t i = 0; i < count; ++i) ranked[i] = static_cast<std::int32_t>(i);
+    std::partial_sort(ranked.begin(), ranked.begin() + keep, ranked.end(),
+                      [this](std::int32_t a, std::int32_t b) {
+                        return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+                      });
+    double total = 0;
+    for (std::int64_t r = 0; r < keep; ++r) total += mass[ranked[r]];
+    double sum = 0;
+    std::int64_t kept = 0;
+    while (kept < keep && (kept == 0 || top_p >= 1 || sum < top_p * total)) {
+      sum += mass[ranked[kept++]];
+    }
+    for (std::int64_t r = kept; r < count; ++r) mass[ranked[r]] = 0;
+  }
+
+  // The first entry whose cumulative share exceeds u, in (0, 1).
+  std::int64_t draw(double u) const {
+    double total = 0;
+    for (const double m : mass) total += m;
+    double sum = 0;
+    std::int64_t last = 0;
+    for (std::size_t i = 0; i < mass.size(); ++i) {
+      if (mass[i] == 0) continue;
+      last = static_cast<std::int64_t>(i);
+      sum += mass[i];
+      if (sum > u * total) break;
+    }
+    return last;
+  }
+};
+
+}  // namespace
+
+template <class Real>
+void sample_tokens(On<Cpu, Real>, const SampleTokens<Real>& args) {
+  const std::int64_t K = args.K, V = args.V;
+  std::int64_t bad_row = K;
+#pragma omp parallel for schedule(static) reduction(min : bad_row) if (K * V >= kParallelElements)
+  for (std::int64_t k = 0; k < K; ++k) {
+    thread_local Candidates candidates;
+    if (!candidates.read(args.logits + k * V, args.excluded, V)) {
+      bad_row = std::min(bad_row, k);
+      continue;
+    }
+    std::int64_t chosen = 0;
+    if (args.temperature == 0) {
+      chosen = candidates.argmax();
+    } else {
+      candidates.set_mass(args.temperature);
+      candidates.cut(args.top_k, args.top_p);
+      chosen = candidates.draw(
+          uniform(philox_word(args.seed, args.stream, args.draw, args.draw_rows[k], 0)));
+    }
+    args.tokens[k] = candidates.ids[chosen];
+    if (args.probability != nullptr) args.probability[k] = candidates.probability(chosen);
+  }
+  if (bad_row < K) {
+    throw Error("sampling: the logits of row " + std::to_string(bad_row) + " of " +
+                std::to_string(K) +
+                " hold NaN or +inf, or nothing that may be drawn; the weights may have diverged");
+  }
+}
+
+template void sample_tokens(On<Cpu, float>, const SampleTokens<float>&);
+template void sample_tokens(On<Cpu, double>, const SampleTokens<double>&);
+
+}  // namespace masque
