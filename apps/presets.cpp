@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "kernels/backend.h"
+
 namespace masque {
 
 std::vector<std::string> preset_names() {

@@ -240,7 +240,8 @@ RunConfig resolve(RunConfig config) {
 
 Json to_json(const RunConfig& config) {
   Json json = {{"model", {{"objective", name_of(config.model.objective)}}},
-               {"training", Json::object()}};
+               {"training", Json::object()},
+               {"data", {{"file", config.data.file}, {"characters", config.data.characters}}}};
   for (const Field& field : fields()) {
     json[field.of_model ? "model" : "training"][field.key] = value_of(field, config);
   }
@@ -249,9 +250,10 @@ Json to_json(const RunConfig& config) {
 
 RunConfig config_from_json(const Json& json) {
   RunConfig config;
-  if (!json.is_object() || json.size() != 2 || !json.contains("model") ||
-      !json.contains("training") || !json["model"].is_object() || !json["training"].is_object()) {
-    throw InputError("config.json: must hold two objects, model and training");
+  for (const char* half : {"model", "training"}) {
+    if (!json.is_object() || !json.contains(half) || !json[half].is_object()) {
+      throw InputError(fmt::format("config.json: the object {} is missing", half));
+    }
   }
   if (!json["model"].contains("objective") || !json["model"]["objective"].is_string()) {
     throw InputError("config.json: model.objective is missing");
@@ -261,6 +263,10 @@ RunConfig config_from_json(const Json& json) {
     for (const auto& entry : json[half].items()) {
       if (entry.key() != "objective") set_value(config, entry.key(), entry.value());
     }
+  }
+  if (json.contains("data") && json["data"].is_object()) {
+    config.data.file = json["data"].value("file", "");
+    config.data.characters = json["data"].value("characters", std::int64_t{0});
   }
   if (config.model.vocab_size == 0) throw InputError("config.json: model.vocab_size is missing");
   return resolve(config);

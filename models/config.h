@@ -60,9 +60,16 @@ struct TrainingConfig {
   std::uint64_t seed = 1;
 };
 
+// Where the text came from: what resuming and evaluating look for.
+struct DataConfig {
+  std::string file;
+  std::int64_t characters = 0;
+};
+
 struct RunConfig {
   ModelConfig model;
   TrainingConfig training;
+  DataConfig data;
 };
 
 // Applies "key=value" to whichever half has the key. InputError for an unknown key (naming the
@@ -75,7 +82,7 @@ void set_value(RunConfig& config, const std::string& key, const nlohmann::json& 
 // divisible by heads, …). InputError with the mend.
 RunConfig resolve(RunConfig config);
 
-nlohmann::json to_json(const RunConfig& config);  // {"model": …, "training": …}
+nlohmann::json to_json(const RunConfig& config);  // {"model", "training", "data"}
 // Missing keys take their defaults, so that runs of older versions load. InputError for unknown
 // ones.
 RunConfig config_from_json(const nlohmann::json& json);

@@ -1,0 +1,46 @@
+// The loop around a Trainer: logs, evaluations, samples and checkpoints of a run folder.
+#pragma once
+
+#include <cstdint>
+#include <fstream>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "apps/common.h"
+#include "models/checkpoint.h"
+#include "models/config.h"
+#include "models/tokenizer.h"
+#include "models/trainer.h"
+
+namespace masque {
+
+class TrainingRun {
+ public:
+  TrainingRun(RunFolder folder, RunConfig config, Tokenizer tokenizer, Trainer& trainer,
+              Device device);
+
+  void create();  // a new folder with config, tokenizer and environment
+  void reopen();  // an old one: drops what metrics.jsonl says of steps after the trainer's
+  int go();       // trains to the last step; 0, or 130 or 143 when interrupted, saved either way
+
+ private:
+  void log(const StepMetrics& metrics);
+  void evaluate();
+  void sample();
+  void save(bool best);
+  void write_metrics(const nlohmann::json& line);
+
+  RunFolder folder_;
+  RunConfig config_;
+  Tokenizer tokenizer_;
+  Trainer& trainer_;
+  Device device_;
+  Progress progress_;
+  std::ofstream metrics_;
+  double step_seconds_ = 0;         // in steps since the last log
+  std::int64_t logged_tokens_ = 0;  // seen at the last log
+  std::int64_t saved_step_ = -1;
+  std::int64_t skipped_ = 0;  // updates whose gradient was not finite
+};
+
+}  // namespace masque
