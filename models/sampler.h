@@ -1,14 +1,16 @@
-// Reverse process: text out of a predictor. One interface for every strategy.
+// Reverse process: text out of a predictor. One loop for every strategy of masked diffusion
+// (models/strategy.h), and one for autoregressive models.
+// Nie et al. 2025, arXiv:2502.09992, section 2.4
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "models/predictor.h"
+#include "models/strategy.h"
 
 namespace masque {
 
@@ -22,7 +24,7 @@ struct DrawOptions {
 
 struct SampleOptions {
   std::string strategy = "low_confidence";  // of strategy_names()
-  std::int64_t steps = 0;                   // 0: one token a step
+  std::int64_t steps = 0;                   // 0: as many as masks, one token a step
   DrawOptions draw;
 };
 
@@ -32,13 +34,15 @@ struct SampleResult {
   double seconds = 0;
 };
 
-std::vector<std::string> strategy_names();  // of masked diffusion
+// Sees the sequences (n,T) after each step, [MASK] where nothing is written yet.
+using Watch = std::function<void(std::span<const std::int32_t> sequences)>;
 
 // Masked diffusion: `sequences` (n,T) hold given tokens, and [MASK] where a token is wanted; given
-// tokens never change. `watch` (may be empty) sees the sequences after each step.
+// tokens never change. The same seed gives the same ids. InputError for an unknown strategy or an
+// option out of range.
 SampleResult sample_llada(Predictor& predictor, std::vector<std::int32_t> sequences, std::int64_t T,
                           std::span<const std::uint8_t> excluded, const SampleOptions& options,
-                          const std::function<void(std::span<const std::int32_t>)>& watch = {});
+                          const Watch& watch = {});
 
 // An autoregressive model that remembers what it has read: a Network with its key-value cache.
 class Decoder {
@@ -49,9 +53,10 @@ class Decoder {
 };
 
 // Continues `prompt` (each of n rows the same; at least one token, [START] where the model has it)
-// by `length` tokens. ids are (n, prompt + length).
+// by `length` tokens. ids are (n, prompt + length). The decoder reads prompt + length − 1 tokens.
 SampleResult sample_ar(Decoder& decoder, std::int64_t n, std::span<const std::int32_t> prompt,
                        std::int64_t length, std::int64_t vocab_size,
-                       std::span<const std::uint8_t> excluded, const DrawOptions& options);
+                       std::span<const std::uint8_t> excluded, const DrawOptions& options,
+                       const Watch& watch = {});
 
 }  // namespace masque
