@@ -1,0 +1,31 @@
+#include "core/ops.h"
+#include "tests/support/op_case.h"
+
+namespace masque::test {
+namespace {
+
+constexpr double kF32Limit = 1e-6;
+
+OpCase gelu_case(const Shape& shape) {
+  const auto n = static_cast<double>(shape.count());
+  OpCase op;
+  op.name = "gelu";
+  op.variant = shape.to_string();
+  op.call = [shape](OpRun& run) {
+    run.output("out", gelu(run.tape(), run.input("x", shape, {.sd = 2})));
+  };
+  op.f32_limit = kF32Limit;
+  op.bytes = 8 * n;
+  op.flops = 15 * n;
+  return op;
+}
+
+const Registration registration({
+    gelu_case({1, 1, 1}),
+    gelu_case({2, 7, 13}),
+    gelu_case({3, 33, 67}),
+    timed(gelu_case({32, 128, 512})),
+});
+
+}  // namespace
+}  // namespace masque::test

@@ -1,0 +1,40 @@
+#include "core/ops.h"
+#include "tests/support/op_case.h"
+
+namespace masque::test {
+namespace {
+
+constexpr double kF32Limit = 1e-6;
+
+struct Sizes {
+  std::int64_t B, T, NH, HS;
+  std::int64_t first_position = 0;
+};
+
+OpCase rope_case(const Sizes& size) {
+  const Shape shape{size.B, size.T, 3 * size.NH * size.HS};
+  const auto n = static_cast<double>(shape.count());
+  OpCase op;
+  op.name = "rope";
+  op.variant = fmt::format("B{} T{} NH{} HS{} first={}", size.B, size.T, size.NH, size.HS,
+                           size.first_position);
+  op.call = [=](OpRun& run) {
+    run.output("out",
+               rope(run.tape(), run.input("qkv", shape), size.NH, 10000.0, size.first_position));
+  };
+  op.f32_limit = kF32Limit;
+  op.bytes = 8 * n * 2 / 3;
+  op.flops = 6 * n * 2 / 3;
+  return op;
+}
+
+const Registration registration({
+    rope_case({1, 1, 1, 2}),
+    rope_case({2, 7, 3, 6, 5}),
+    rope_case({1, 33, 2, 8}),
+    rope_case({3, 67, 2, 32}),
+    timed(rope_case({32, 128, 4, 32})),
+});
+
+}  // namespace
+}  // namespace masque::test

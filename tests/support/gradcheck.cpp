@@ -1,0 +1,294 @@
+#include "tests/support/gradcheck.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <exception>
+#include <utility>
+
+#include "tests/support/random.h"
+
+namespace masque::test {
+namespace {
+
+constexpr std::int64_t kLargestElementwise = 1500;  // beyond: random directions
+constexpr std::int64_t kDirections = 20;
+constexpr double kStep = 1e-3;  // of an operand's standard deviation
+
+using Values = std::vector<double>;
+
+double norm(const Values& values) {
+  double sum = 0;
+  for (const double value : values) sum += value * value;
+  return std::sqrt(sum);
+}
+
+double relative_error(const Values& left, const Values& right) {
+  Values difference(left.size());
+  for (std::size_t index = 0; index < left.size(); ++index) {
+    difference[index] = left[index] - right[index];
+  }
+  return norm(difference) / std::max({norm(left), norm(right), 1e-8});
+}
+
+double count_different(const Values& left, const Values& right) {
+  double count = left.size() == right.size() ? 0 : 1;
+  for (std::size_t index = 0; index < std::min(left.size(), right.size()); ++index) {
+    if (!(left[index] == right[index])) ++count;
+  }
+  return count;
+}
+
+// A line through the point at which a gradient was taken: one element of an operand, or all of it
+// along random normals.
+struct Line {
+  std::size_t operand;
+  std::int64_t element;    // -1: along a direction
+  std::int64_t direction;  // which, where element is -1
+};
+
+Values direction_of(const OpRun::Operand& operand, const Line& line) {
+  if (line.element < 0) {
+    return normals(seed_of(operand.name) + static_cast<std::uint64_t>(line.direction),
+                   static_cast<std::int64_t>(operand.values.size()));
+  }
+  Values unit(operand.values.size(), 0.0);
+  unit[static_cast<std::size_t>(line.element)] = 1;
+  return unit;
+}
+
+// The outputs with the operand at `values`, where it stood before restored afterwards.
+std::vector<Values> outputs_at(OpRun& run, OpRun::Operand& operand, const Values& direction,
+                               double distance) {
+  const Values here = operand.values;
+  for (std::size_t index = 0; index < here.size(); ++index) {
+    operand.values[index] += distance * direction[index];
+  }
+  run.forward();
+  operand.values = here;
+  std::vector<Values> outputs;
+  for (const OpRun::Output& output : run.outputs()) {
+    if (output.factors != nullptr) outputs.push_back(output.values);
+  }
+  return outputs;
+}
+
+// Σ factors·(out(distance) − out(−distance)): the outputs that did not move cancel exactly.
+double difference_across(OpRun& run, OpRun::Operand& operand, const Values& direction,
+                         double distance) {
+  const std::vector<Values> ahead = outputs_at(run, operand, direction, distance);
+  const std::vector<Values> behind = outputs_at(run, operand, direction, -distance);
+  double sum = 0;
+  std::size_t which = 0;
+  for (const OpRun::Output& output : run.outputs()) {
+    if (output.factors == nullptr) continue;
+    for (std::size_t index = 0; index < output.factors->size(); ++index) {
+      sum += (*output.factors)[index] * (ahead[which][index] - behind[which][index]);
+    }
+    ++which;
+  }
+  return sum;
+}
+
+// f′(0) ≈ (8(f(h) − f(−h)) − (f(2h) − f(−2h))) / 12h, in error by h⁴f⁽⁵⁾/30.
+double derivative_along(OpRun& run, const Line& line) {
+  OpRun::Operand& operand = run.operands()[line.operand];
+  const Values direction = direction_of(operand, line);
+  double step = kStep * operand.scale;
+  if (line.element < 0) step /= std::sqrt(static_cast<double>(direction.size()));
+  const double near = difference_across(run, operand, direction, step);
+  const double far = difference_across(run, operand, direction, 2 * step);
+  return (8 * near - far) / (12 * step);
+}
+
+// One run a thread: inside the region an op's own loops run on one thread.
+Values derivatives_along(const OpCase& op, const std::vector<Line>& lines) {
+  Values derivatives(lines.size());
+  std::atomic<std::size_t> next = 0;
+  std::exception_ptr failure;
+#pragma omp parallel
+  {
+    try {
+      OpRun run(op, On<Cpu, double>{});
+      run.forward();
+      for (std::size_t index = next++; index < lines.size(); index = next++) {
+        derivatives[index] = derivative_along(run, lines[index]);
+      }
+    } catch (...) {
+#pragma omp critical
+      failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+  return derivatives;
+}
+
+struct Result {
+  std::vector<std::pair<std::string, Values>> outputs, gradients;
+};
+
+Result results_of(const OpCase& op, const Device& device, Tape::Mode mode = Tape::Mode::training) {
+  OpRun run(op, device);
+  run.forward(mode);
+  Result result;
+  for (const OpRun::Output& output : run.outputs()) {
+    result.outputs.emplace_back(output.name, output.values);
+  }
+  if (mode == Tape::Mode::inference) return result;
+  run.backward(false);
+  for (const OpRun::Operand& operand : run.operands()) {
+    if (operand.grad.data == nullptr) continue;
+    result.gradients.emplace_back("d" + operand.name, run.gradient(operand));
+  }
+  return result;
+}
+
+double count_different(const Result& left, const Result& right, bool gradients) {
+  double count = 0;
+  for (std::size_t index = 0; index < left.outputs.size(); ++index) {
+    count += count_different(left.outputs[index].second, right.outputs.at(index).second);
+  }
+  if (!gradients) return count;
+  for (std::size_t index = 0; index < left.gradients.size(); ++index) {
+    count += count_different(left.gradients[index].second, right.gradients.at(index).second);
+  }
+  return count;
+}
+
+void append(std::vector<Finding>& findings, std::vector<Finding> more) {
+  findings.insert(findings.end(), more.begin(), more.end());
+}
+
+}  // namespace
+
+std::vector<Finding> check_gradient(const OpCase& op) {
+  OpRun run(op, On<Cpu, double>{});
+  run.forward();
+  const auto counts = [](const OpRun::Output& output) { return output.factors != nullptr; };
+  if (std::none_of(run.outputs().begin(), run.outputs().end(), counts)) return {};
+  run.backward(true);
+
+  std::vector<Line> lines;
+  for (std::size_t index = 0; index < run.operands().size(); ++index) {
+    const OpRun::Operand& operand = run.operands()[index];
+    if (operand.grad.data == nullptr) continue;
+    const auto count = static_cast<std::int64_t>(operand.values.size());
+    if (count <= kLargestElementwise) {
+      for (std::int64_t element = 0; element < count; ++element)
+        lines.push_back({index, element, 0});
+    } else {
+      for (std::int64_t which = 0; which < kDirections; ++which)
+        lines.push_back({index, -1, which});
+    }
+  }
+  const Values derivatives = derivatives_along(op, lines);
+
+  std::vector<Finding> findings;
+  for (std::size_t index = 0; index < run.operands().size(); ++index) {
+    const OpRun::Operand& operand = run.operands()[index];
+    if (operand.grad.data == nullptr) continue;
+    const Values gradient = run.gradient(operand);
+    Values analytic, numeric;
+    for (std::size_t which = 0; which < lines.size(); ++which) {
+      if (lines[which].operand != index) continue;
+      const Values direction = direction_of(operand, lines[which]);
+      double projected = 0;
+      for (std::size_t element = 0; element < gradient.size(); ++element) {
+        projected += gradient[element] * direction[element];
+      }
+      analytic.push_back(projected);
+      numeric.push_back(derivatives[which]);
+    }
+    findings.push_back({op.name, op.variant, "gradient", operand.name,
+                        relative_error(analytic, numeric), kGradientLimit});
+  }
+  return findings;
+}
+
+std::vector<Finding> check_f32(const OpCase& op) {
+  const Result exact = results_of(op, On<Cpu, double>{});
+  const Result single = results_of(op, On<Cpu, float>{});
+  std::vector<Finding> findings;
+  const auto compare = [&](const auto& expected, const auto& got) {
+    for (std::size_t index = 0; index < expected.size(); ++index) {
+      findings.push_back({op.name, op.variant, "f32", expected[index].first,
+                          relative_error(got.at(index).second, expected[index].second),
+                          op.f32_limit});
+    }
+  };
+  compare(exact.outputs, single.outputs);
+  compare(exact.gradients, single.gradients);
+  return findings;
+}
+
+std::vector<Finding> check_bits(const OpCase& op) {
+  std::vector<Finding> findings;
+  const int threads = omp_get_max_threads();
+  for (const Device& device : {Device{On<Cpu, float>{}}, Device{On<Cpu, double>{}}}) {
+    const Result first = results_of(op, device);
+    double different = count_different(first, results_of(op, device), true);
+    for (const int count : {1, 2, 3}) {
+      set_threads(count);
+      different += count_different(first, results_of(op, device), true);
+    }
+    set_threads(threads);
+    different += count_different(results_of(op, device, Tape::Mode::inference), first, false);
+    findings.push_back(
+        {op.name, op.variant, "bits", name_of(activation_dtype(device)), different, 0});
+  }
+  return findings;
+}
+
+std::vector<Finding> check_mask(const OpCase& op) {
+  if (!op.dependence) return {};
+  OpRun run(op, On<Cpu, double>{});
+  run.forward();
+  const std::vector<OpRun::Output> before = run.outputs();
+  const auto found = std::find_if(
+      run.operands().begin(), run.operands().end(),
+      [&](const OpRun::Operand& operand) { return operand.name == op.dependence->input; });
+  OpRun::Operand& moved = *found;
+  const std::int64_t B = moved.tensor.shape[0], T = moved.tensor.shape[1];
+  const auto positions = static_cast<std::size_t>(B * T);
+  const Values here = moved.values;
+  const std::size_t width = here.size() / positions;
+  const Values move = normals(seed_of("move"), static_cast<std::int64_t>(width));
+
+  double wrong = 0;
+  for (std::size_t from = 0; from < positions; ++from) {
+    for (std::size_t index = 0; index < width; ++index)
+      moved.values[from * width + index] += move[index];
+    run.forward();
+    moved.values = here;
+    for (std::size_t which = 0; which < before.size(); ++which) {
+      const Values& old_values = before[which].values;
+      const Values& new_values = run.outputs()[which].values;
+      const std::size_t out_width = old_values.size() / positions;
+      for (std::size_t to = 0; to < positions; ++to) {
+        const auto begin = static_cast<std::ptrdiff_t>(to * out_width);
+        const bool same =
+            std::equal(old_values.begin() + begin,
+                       old_values.begin() + begin + static_cast<std::ptrdiff_t>(out_width),
+                       new_values.begin() + begin);
+        const auto row = static_cast<std::int64_t>(to) / T;
+        const bool reaches = row == static_cast<std::int64_t>(from) / T &&
+                             op.dependence->reaches(row, static_cast<std::int64_t>(to) % T,
+                                                    static_cast<std::int64_t>(from) % T);
+        if (same == reaches) ++wrong;
+      }
+    }
+  }
+  return {{op.name, op.variant, "mask", moved.name, wrong, 0}};
+}
+
+std::vector<Finding> check_all(const OpCase& op) {
+  std::vector<Finding> findings = check_gradient(op);
+  append(findings, check_f32(op));
+  append(findings, check_bits(op));
+  append(findings, check_mask(op));
+  return findings;
+}
+
+}  // namespace masque::test

@@ -1,0 +1,233 @@
+#include "tests/support/op_case.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "core/check.h"
+#include "tests/support/random.h"
+
+namespace masque::test {
+namespace {
+
+std::vector<OpCase>& registered() {
+  static std::vector<OpCase> cases;
+  return cases;
+}
+
+template <class Type>
+std::vector<double> read_as(const Device& device, const Tensor& tensor) {
+  std::vector<Type> host(static_cast<std::size_t>(tensor.shape.count()));
+  copy_to_host(device, host.data(), tensor.data, host.size() * sizeof(Type));
+  return {host.begin(), host.end()};
+}
+
+template <class Type>
+void write_as(const Device& device, const Tensor& tensor, const std::vector<double>& values) {
+  std::vector<Type> host(values.size());
+  std::transform(values.begin(), values.end(), host.begin(),
+                 [](double value) { return static_cast<Type>(value); });
+  copy_to_device(device, tensor.data, host.data(), host.size() * sizeof(Type));
+}
+
+Tensor grad_of(const Tensor& tensor) {
+  return {tensor.shape, tensor.dtype, tensor.grad, nullptr, -1};
+}
+
+}  // namespace
+
+std::vector<double> read(const Device& device, const Tensor& tensor) {
+  switch (tensor.dtype) {
+    case DType::f32:
+      return read_as<float>(device, tensor);
+    case DType::f64:
+      return read_as<double>(device, tensor);
+    case DType::i32:
+      return read_as<std::int32_t>(device, tensor);
+  }
+  throw Error("read: unknown type");
+}
+
+void write(const Device& device, const Tensor& tensor, const std::vector<double>& values) {
+  CHECK(static_cast<std::int64_t>(values.size()) == tensor.shape.count(),
+        "write: {} values into a tensor {}", values.size(), tensor.shape);
+  switch (tensor.dtype) {
+    case DType::f32:
+      return write_as<float>(device, tensor, values);
+    case DType::f64:
+      return write_as<double>(device, tensor, values);
+    case DType::i32:
+      return write_as<std::int32_t>(device, tensor, values);
+  }
+}
+
+OpCase timed(OpCase op) {
+  op.benchmark = true;
+  return op;
+}
+
+Registration::Registration(const std::vector<OpCase>& cases) {
+  registered().insert(registered().end(), cases.begin(), cases.end());
+}
+
+const std::vector<OpCase>& all_cases() {
+  static const std::vector<OpCase> sorted = [] {
+    std::vector<OpCase> cases = registered();
+    std::stable_sort(cases.begin(), cases.end(), [](const OpCase& left, const OpCase& right) {
+      return left.name < right.name;
+    });
+    return cases;
+  }();
+  return sorted;
+}
+
+OpRun::OpRun(const OpCase& op, const Device& device)
+    : op_(op), device_(device), arena_(device, "test") {
+  state_.seed = seed_of(op.name);
+  state_.step = 5;
+  state_.first_row = 3;
+}
+
+OpRun::Operand& OpRun::find_or_draw(const std::string& name, const Shape& shape, Draw draw) {
+  for (Operand& operand : operands_) {
+    if (operand.name == name) return operand;
+  }
+  Operand& operand = operands_.emplace_back();
+  operand.name = name;
+  operand.scale = draw.sd;
+  operand.values = normals(seed_of(op_.name + "/" + name), shape.count());
+  for (double& value : operand.values) {
+    value = static_cast<float>(draw.mean + draw.sd * value);
+  }
+  return operand;
+}
+
+Tensor OpRun::input(const std::string& name, const Shape& shape, Draw draw) {
+  Operand& operand = find_or_draw(name, shape, draw);
+  operand.tensor = tape_->activation(shape);
+  operand.grad = grad_of(operand.tensor);
+  write(device_, operand.tensor, operand.values);
+  return operand.tensor;
+}
+
+Parameter& OpRun::parameter(const std::string& name, const Shape& shape, Draw draw) {
+  Operand& operand = find_or_draw(name, shape, draw);
+  if (operand.store == nullptr) {
+    operand.store = std::make_unique<ParameterStore>(device_);
+    operand.store->add(name, shape, shape.rank() == 2);
+    operand.store->allocate();
+    operand.before = normals(seed_of(name + "/before"), shape.count());
+  }
+  Parameter& parameter = operand.store->parameters().front();
+  operand.tensor = parameter.master;
+  operand.grad = parameter.grad;
+  write(device_, parameter.master, operand.values);
+  return parameter;
+}
+
+Tensor OpRun::buffer(const std::string& name, const Shape& shape, Draw draw) {
+  const Operand& operand = find_or_draw(name, shape, draw);
+  const Tensor tensor = tape_->statistic(shape);
+  write(device_, tensor, operand.values);
+  return tensor;
+}
+
+Tensor OpRun::buffer(const Shape& shape, const std::vector<double>& values) {
+  const Tensor tensor = tape_->statistic(shape);
+  write(device_, tensor, values);
+  return tensor;
+}
+
+Tensor OpRun::integers(const Shape& shape, const std::vector<std::int32_t>& values) {
+  const Tensor tensor = arena_.allocate(shape, DType::i32);
+  write(device_, tensor, {values.begin(), values.end()});
+  return tensor;
+}
+
+const std::uint8_t* OpRun::bytes(const std::vector<std::uint8_t>& values) {
+  void* memory = arena_.allocate_bytes(values.size());
+  copy_to_device(device_, memory, values.data(), values.size());
+  return static_cast<const std::uint8_t*>(memory);
+}
+
+double* OpRun::loss() {
+  const Tensor tensor = arena_.allocate({1}, DType::f64);
+  write(device_, tensor, {0.0});
+  Output& output = outputs_.emplace_back();
+  output.name = "loss";
+  output.tensor = tensor;
+  output.factors = &factors_.try_emplace("loss", 1, 1.0).first->second;
+  return tensor.as<double>();
+}
+
+void OpRun::output(const std::string& name, const Tensor& tensor) {
+  Output& output = outputs_.emplace_back();
+  output.name = name;
+  output.tensor = tensor;
+  if (tensor.grad == nullptr) return;
+  std::vector<double>& factors = factors_[name];
+  if (factors.empty()) factors = normals(seed_of(name + "/factors"), tensor.shape.count());
+  output.factors = &factors;
+  tape_->consume(tensor, "the scalar of the check");
+}
+
+void OpRun::adopt(ParameterStore& store) {
+  for (Parameter& parameter : store.parameters()) {
+    const auto known =
+        std::find_if(operands_.begin(), operands_.end(),
+                     [&](const Operand& operand) { return operand.name == parameter.name; });
+    Operand& operand = known == operands_.end() ? operands_.emplace_back() : *known;
+    if (known == operands_.end()) {
+      operand.name = parameter.name;
+      operand.values = read(device_, parameter.master);
+      operand.before = normals(seed_of(parameter.name), parameter.shape.count());
+    }
+    operand.tensor = parameter.master;
+    operand.grad = parameter.grad;
+    write(device_, parameter.master, operand.values);
+  }
+}
+
+void OpRun::poison() {
+  const std::size_t bytes = arena_.high_water();
+  arena_.reset();
+  const std::vector<unsigned char> nan(bytes, 0xff);
+  copy_to_device(device_, arena_.allocate_bytes(bytes), nan.data(), bytes);
+  arena_.reset();
+}
+
+void OpRun::forward(Tape::Mode mode) {
+  if (arena_.high_water() == 0) {  // a first call tells how much there is to poison
+    tape_.emplace(arena_, Tape::Mode::training);
+    op_.call(*this);
+  }
+  poison();
+  outputs_.clear();
+  tape_.emplace(arena_, mode);
+  op_.call(*this);
+  for (Output& output : outputs_) output.values = read(device_, output.tensor);
+}
+
+void OpRun::backward(bool accumulate_onto_noise) {
+  for (const Operand& operand : operands_) {
+    if (operand.before.empty()) continue;
+    const std::vector<double> zeros(operand.before.size(), 0.0);
+    write(device_, operand.grad, accumulate_onto_noise ? operand.before : zeros);
+  }
+  noise_ = accumulate_onto_noise;
+  for (const Output& output : outputs_) {
+    if (output.tensor.grad != nullptr) write(device_, grad_of(output.tensor), *output.factors);
+  }
+  tape_->backward();
+}
+
+std::vector<double> OpRun::gradient(const Operand& operand) const {
+  std::vector<double> values = read(device_, operand.grad);
+  if (!noise_ || operand.before.empty()) return values;
+  for (std::size_t index = 0; index < values.size(); ++index) {
+    values[index] -= operand.before[index];
+  }
+  return values;
+}
+
+}  // namespace masque::test

@@ -1,0 +1,149 @@
+// One definition of an op's case, from which come its gradient check, its f32 accuracy, its
+// determinism and its microbenchmark. A case is a function that asks an OpRun for its operands by
+// name, calls the op, and names what came out:
+//
+//   run.output("out", gelu(run.tape(), run.input("x", {2, 7, 13})));
+//
+// The function is called again for every forward; the run keeps the values, so that a checker can
+// move one of them between calls.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/arena.h"
+#include "core/parameter.h"
+#include "core/tape.h"
+#include "kernels/step_state.h"
+
+namespace masque::test {
+
+class OpRun;
+
+// Which positions of an output the positions of an input reach: input (B,T,…), output (B,T,…).
+struct Dependence {
+  std::string input;
+  std::function<bool(std::int64_t row, std::int64_t to, std::int64_t from)> reaches;
+};
+
+struct OpCase {
+  std::string name;     // of the op
+  std::string variant;  // its shape and options, unique within the op
+  std::function<void(OpRun&)> call;
+  double f32_limit = 0;  // largest relative error of f32 against f64; docs/numerics.md
+  std::optional<Dependence> dependence = std::nullopt;
+  double bytes = 0, flops = 0;  // of a forward in f32, for the microbenchmark
+  bool benchmark = false;       // of a size to be timed, not checked
+};
+
+// The same case as one to be timed, not checked.
+OpCase timed(OpCase op);
+
+// All cases, sorted by name. Those of one op share its limit.
+const std::vector<OpCase>& all_cases();
+
+// Adds cases to all_cases(): one static object in each tests/ops/x_case.cpp.
+struct Registration {
+  explicit Registration(const std::vector<OpCase>& cases);
+};
+
+// How an operand is drawn: normal, rounded to f32.
+struct Draw {
+  double mean = 0;
+  double sd = 1;
+};
+
+// Operands, tape and outputs of one case on one device.
+class OpRun {
+ public:
+  OpRun(const OpCase& op, const Device& device);
+
+  // What a case calls.
+  Tape& tape() { return *tape_; }
+  Tensor input(const std::string& name, const Shape& shape, Draw draw = {});  // has a gradient
+  Parameter& parameter(const std::string& name, const Shape& shape, Draw draw = {});
+  Tensor buffer(const std::string& name, const Shape& shape, Draw draw = {});  // param type
+  Tensor buffer(const Shape& shape, const std::vector<double>& values);
+  Tensor integers(const Shape& shape, const std::vector<std::int32_t>& values);
+  const std::uint8_t* bytes(const std::vector<std::uint8_t>& values);
+  StepState* state() { return &state_; }  // seed, step and first row are set
+  double* loss();                         // 0 before the op; enters the scalar as it is
+  void output(const std::string& name, const Tensor& tensor);
+  // An object that lives as long as the run, made at the first call: a model.
+  template <class Type, class... Arguments>
+  Type& own(const Arguments&... arguments);
+  // All parameters of a model that owns them, with the values it has at the first call.
+  void adopt(ParameterStore& store);
+
+  // What a checker calls.
+  struct Operand {
+    std::string name;
+    std::vector<double> values;
+    std::vector<double> before;  // of a parameter: what its gradient holds before the backward
+    Tensor tensor;               // of the last forward; a parameter's master
+    Tensor grad;                 // no data: the operand is not differentiated
+    double scale = 1;            // sd of its draw
+    std::unique_ptr<ParameterStore> store;  // of a parameter() of the case
+  };
+  struct Output {
+    std::string name;
+    Tensor tensor;
+    std::vector<double> values;
+    const std::vector<double>* factors =
+        nullptr;  // the scalar is Σ factors·values; null: not in it
+  };
+
+  // Calls the case on a fresh tape. Every byte it may write holds NaN before.
+  void forward(Tape::Mode mode = Tape::Mode::training);
+  // Runs the tape back from the scalar Σ factors·output. accumulate_onto_noise: parameters'
+  // gradients hold random numbers before, as in an accumulation step.
+  void backward(bool accumulate_onto_noise);
+  std::vector<double> gradient(const Operand& operand) const;  // less what it held before
+
+  std::deque<Operand>& operands() { return operands_; }
+  const std::vector<Output>& outputs() const { return outputs_; }
+  const Device& device() const { return device_; }
+
+ private:
+  struct Owned {
+    virtual ~Owned() = default;
+  };
+  template <class Type>
+  struct Owner : Owned {
+    template <class... Arguments>
+    explicit Owner(const Arguments&... arguments) : value(arguments...) {}
+    Type value;
+  };
+
+  Operand& find_or_draw(const std::string& name, const Shape& shape, Draw draw);
+  void poison();
+
+  OpCase op_;
+  Device device_;
+  Arena arena_;
+  std::optional<Tape> tape_;
+  StepState state_;
+  bool noise_ = false;            // whether gradients held operand.before
+  std::deque<Operand> operands_;  // a deque: references stay valid
+  std::vector<Output> outputs_;
+  std::map<std::string, std::vector<double>> factors_;
+  std::unique_ptr<Owned> owned_;
+};
+
+template <class Type, class... Arguments>
+Type& OpRun::own(const Arguments&... arguments) {
+  if (owned_ == nullptr) owned_ = std::make_unique<Owner<Type>>(arguments...);
+  return static_cast<Owner<Type>&>(*owned_).value;
+}
+
+// Elements of a tensor of any type as doubles, and back.
+std::vector<double> read(const Device& device, const Tensor& tensor);
+void write(const Device& device, const Tensor& tensor, const std::vector<double>& values);
+
+}  // namespace masque::test
