@@ -42,7 +42,7 @@ inline float fast_tanh(float x) {
   q = q * z - 0.0538509096f;
   q = q * z + 0.133327697f;
   q = q * z - 0.333333289f;
-  const float near = x + x * (z * q);
+  const float near = x * (1.0f + z * q);
   const float far = 1.0f - 2.0f / (fast_exp(2.0f * a) + 1.0f);
   const float signed_far = x < 0 ? -far : far;
   return a < 0.625f ? near : signed_far;
