@@ -19,6 +19,13 @@ std::string quoted(const std::string& word) {
   return result + "'";
 }
 
+std::string read_file(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::stringstream text;
+  text << stream.rdbuf();
+  return text.str();
+}
+
 }  // namespace
 
 ProcessResult run_program(const std::string& program, const std::vector<std::string>& arguments,
@@ -41,17 +48,6 @@ ProcessResult run_program(const std::string& program, const std::vector<std::str
   result.err = read_file(scratch / "err");
   std::filesystem::remove_all(scratch);
   return result;
-}
-
-std::string read_file(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  std::stringstream text;
-  text << stream.rdbuf();
-  return text.str();
-}
-
-void write_text(const std::filesystem::path& file, const std::string& text) {
-  std::ofstream(file, std::ios::binary) << text;
 }
 
 }  // namespace masque::test

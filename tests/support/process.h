@@ -17,7 +17,4 @@ struct ProcessResult {
 ProcessResult run_program(const std::string& program, const std::vector<std::string>& arguments,
                           const std::filesystem::path& folder = {}, const std::string& before = {});
 
-std::string read_file(const std::filesystem::path& file);
-void write_text(const std::filesystem::path& file, const std::string& text);
-
 }  // namespace masque::test
