@@ -1,0 +1,13 @@
+// masque data fetch: a public text by the program curl, checked by its SHA-256.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace masque {
+
+// Writes folder/NAME.txt and says so; a file already there is checked, never overwritten.
+// InputError: an unknown name, or another file in its place. Error: no network, a wrong download.
+void fetch_data(const std::string& name, const std::filesystem::path& folder);
+
+}  // namespace masque
