@@ -44,18 +44,17 @@ void multiply_block(const Gemm<Real>& args, Real* c, const Real* rows, const Rea
   constexpr std::int64_t widest = Simd<Real>::panel;
   for (std::int64_t m = 0; m < M; m += kTileRows) {
     const std::int64_t count = std::min<std::int64_t>(kTileRows, M - m);
+    const Strided<Real> a = {rows + m * K, 1, kTileRows};
     Real* tile = c + m * args.N;
     if (width == widest && filled == widest && count == kTileRows) {
-      multiply_tile<Real, kTileRows, kPanelVectors>(tile, args.N, rows + m * K, 1, kTileRows, panel,
-                                                    K, accumulate);
+      multiply_tile<Real, kTileRows, kPanelVectors>(tile, args.N, a, panel, K, accumulate);
       continue;
     }
     Real copy[kTileRows * widest] = {};
     for (std::int64_t row = 0; accumulate && row < count; ++row) {
       std::copy_n(tile + row * args.N, filled, copy + row * width);
     }
-    multiply_packed<Real>(copy, width, rows + m * K, 1, kTileRows, panel, count, width, K, width,
-                          accumulate);
+    multiply_packed<Real>(copy, width, a, {panel, K, width}, count, width, K, accumulate);
     for (std::int64_t row = 0; row < count; ++row) {
       std::copy_n(copy + row * width, filled, tile + row * args.N);
     }

@@ -80,11 +80,24 @@ inline void pack_panels(Real* packed, const Real* b, std::int64_t row_stride,
   }
 }
 
+// A matrix read one scalar at a time: element (m, k) is data[m·row_stride + k·col_stride].
+template <class Real>
+struct Strided {
+  const Real* data;
+  std::int64_t row_stride, col_stride;
+};
+
+// A (rows, columns) matrix packed by pack_panels.
+template <class Real>
+struct Panels {
+  const Real* data;
+  std::int64_t rows, columns;
+};
+
 // C (Rows, Vectors·lanes) (+)= A (Rows, K) · one panel (K, Vectors·lanes).
 template <class Real, int Rows, int Vectors>
-inline void multiply_tile(Real* c, std::int64_t c_stride, const Real* a, std::int64_t a_row_stride,
-                          std::int64_t a_col_stride, const Real* panel, std::int64_t K,
-                          bool accumulate) {
+inline void multiply_tile(Real* c, std::int64_t c_stride, const Strided<Real>& a, const Real* panel,
+                          std::int64_t K, bool accumulate) {
   using Vector = typename Simd<Real>::Vector;
   using Stored = typename Simd<Real>::Stored;
   constexpr std::int64_t lanes = Simd<Real>::lanes;
@@ -106,7 +119,7 @@ inline void multiply_tile(Real* c, std::int64_t c_stride, const Real* a, std::in
     }
 #pragma GCC unroll 8
     for (int row = 0; row < Rows; ++row) {
-      const Real factor = a[row * a_row_stride + k * a_col_stride];
+      const Real factor = a.data[row * a.row_stride + k * a.col_stride];
 #pragma GCC unroll 2
       for (int v = 0; v < Vectors; ++v) sum[row][v] += factor * b[v];
     }
@@ -122,14 +135,13 @@ inline void multiply_tile(Real* c, std::int64_t c_stride, const Real* a, std::in
 
 // As above for any number of rows.
 template <class Real, int Vectors>
-inline void multiply_panel(Real* c, std::int64_t c_stride, const Real* a, std::int64_t a_row_stride,
-                           std::int64_t a_col_stride, const Real* panel, std::int64_t M,
-                           std::int64_t K, bool accumulate) {
+inline void multiply_panel(Real* c, std::int64_t c_stride, const Strided<Real>& a,
+                           const Real* panel, std::int64_t M, std::int64_t K, bool accumulate) {
   std::int64_t m = 0;
   const auto rows = [&]<int Rows>() {
     for (; m + Rows <= M; m += Rows) {
-      multiply_tile<Real, Rows, Vectors>(c + m * c_stride, c_stride, a + m * a_row_stride,
-                                         a_row_stride, a_col_stride, panel, K, accumulate);
+      const Strided<Real> block = {a.data + m * a.row_stride, a.row_stride, a.col_stride};
+      multiply_tile<Real, Rows, Vectors>(c + m * c_stride, c_stride, block, panel, K, accumulate);
     }
   };
   rows.template operator()<kTileRows>();
@@ -138,22 +150,18 @@ inline void multiply_panel(Real* c, std::int64_t c_stride, const Real* a, std::i
   rows.template operator()<1>();
 }
 
-// C (M, N) (+)= A (M, K) · B, B (K, N) packed. C has room for N rounded up to whole vectors, where
-// B has `columns` ≥ N columns; of its panels only those that hold the first N are used, and then C
-// needs room for N rounded up to whole panels.
+// C (M, N) (+)= A (M, K) · the first K rows and N columns of B. Whole panels are computed: C has
+// room for N rounded up to panels, or to vectors where N is all of B's columns.
 template <class Real>
-inline void multiply_packed(Real* c, std::int64_t c_stride, const Real* a,
-                            std::int64_t a_row_stride, std::int64_t a_col_stride,
-                            const Real* packed, std::int64_t M, std::int64_t N, std::int64_t K,
-                            std::int64_t columns, bool accumulate) {
+inline void multiply_packed(Real* c, std::int64_t c_stride, const Strided<Real>& a,
+                            const Panels<Real>& b, std::int64_t M, std::int64_t N, std::int64_t K,
+                            bool accumulate) {
   for (std::int64_t n = 0; n < N; n += Simd<Real>::panel) {
-    const Real* panel = packed + n * K;
-    if (panel_width<Real>(columns, n) == Simd<Real>::lanes) {
-      multiply_panel<Real, 1>(c + n, c_stride, a, a_row_stride, a_col_stride, panel, M, K,
-                              accumulate);
+    const Real* panel = b.data + n * b.rows;
+    if (panel_width<Real>(b.columns, n) == Simd<Real>::lanes) {
+      multiply_panel<Real, 1>(c + n, c_stride, a, panel, M, K, accumulate);
     } else {
-      multiply_panel<Real, kPanelVectors>(c + n, c_stride, a, a_row_stride, a_col_stride, panel, M,
-                                          K, accumulate);
+      multiply_panel<Real, kPanelVectors>(c + n, c_stride, a, panel, M, K, accumulate);
     }
   }
 }
