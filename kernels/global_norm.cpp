@@ -9,6 +9,26 @@ namespace masque {
 namespace {
 
 constexpr std::int64_t kChunk = 16384;
+constexpr std::int64_t kLanes = 32;  // sums side by side: one would wait for each addition
+
+template <class Param>
+double sum_squares(const Param* x, std::int64_t n) {
+  double sums[kLanes] = {};
+  const std::int64_t whole = n - n % kLanes;
+  for (std::int64_t i = 0; i < whole; i += kLanes) {
+#pragma omp simd
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) {
+      const double value = static_cast<double>(x[i + lane]);
+      sums[lane] += value * value;
+    }
+  }
+  double sum = 0;
+  for (std::int64_t i = whole; i < n; ++i) {
+    sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  }
+  for (const double lane_sum : sums) sum += lane_sum;
+  return sum;
+}
 
 }  // namespace
 
@@ -19,13 +39,7 @@ void global_norm(On<Cpu, Real>, const GlobalNorm<Real>& args) {
 #pragma omp parallel for schedule(static) if (chunks > 1)
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
     const std::int64_t begin = chunk * kChunk, end = std::min(args.n, begin + kChunk);
-    double sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (std::int64_t i = begin; i < end; ++i) {
-      const double g = static_cast<double>(args.grad[i]);
-      sum += g * g;
-    }
-    parts[chunk] = sum;
+    parts[chunk] = sum_squares(args.grad + begin, end - begin);
   }
   double squares = 0;
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk) squares += parts[chunk];

@@ -10,73 +10,76 @@
 namespace masque {
 namespace {
 
+// 1 for the entries that take part, 0 for the excluded: as wide as the logits, so that loops over
+// both vectorise.
 template <class Stat>
-constexpr Stat kMinusInfinity = -std::numeric_limits<Stat>::infinity();
+const Stat* allowed_entries(const std::uint8_t* excluded, std::int64_t V) {
+  Stat* allowed = zeroed_scratch<Stat>(V);
+  for (std::int64_t v = 0; v < V; ++v) allowed[v] = excluded == nullptr || !excluded[v] ? 1 : 0;
+  return allowed;
+}
 
 // The largest logit; a NaN stays out of it and shows in the sum.
 template <class Real>
-stat_t<Real> max_logit(const Real* logits, const std::uint8_t* excluded, std::int64_t V) {
+stat_t<Real> max_logit(const Real* logits, const stat_t<Real>* allowed, std::int64_t V) {
   using Stat = stat_t<Real>;
-  Stat max = kMinusInfinity<Stat>;
-  if (excluded == nullptr) {
+  constexpr Stat lowest = -std::numeric_limits<Stat>::infinity();
+  Stat max = lowest;
 #pragma omp simd reduction(max : max)
-    for (std::int64_t v = 0; v < V; ++v) max = logits[v] > max ? Stat(logits[v]) : max;
-  } else {
-#pragma omp simd reduction(max : max)
-    for (std::int64_t v = 0; v < V; ++v) {
-      const Stat logit = excluded[v] ? kMinusInfinity<Stat> : Stat(logits[v]);
-      max = logit > max ? logit : max;
-    }
+  for (std::int64_t v = 0; v < V; ++v) {
+    const Stat logit = allowed[v] != 0 ? Stat(logits[v]) : lowest;
+    max = logit > max ? logit : max;
   }
   return max;
 }
 
 // Σ exp(logit − max). Stores the terms in `terms`, which may be the logits, unless it is null.
 template <class Real>
-stat_t<Real> sum_exp(const Real* logits, const std::uint8_t* excluded, std::int64_t V,
+stat_t<Real> sum_exp(const Real* logits, const stat_t<Real>* allowed, std::int64_t V,
                      stat_t<Real> max, Real* terms) {
   using Stat = stat_t<Real>;
   Stat sum = 0;
-  const auto term = [=](std::int64_t v) {
-    const Stat e = fast_exp(Stat(logits[v]) - max);
-    return excluded != nullptr && excluded[v] ? Stat{0} : e;
-  };
-  if (terms != nullptr) {
+  if (terms == nullptr) {
 #pragma omp simd reduction(+ : sum)
     for (std::int64_t v = 0; v < V; ++v) {
-      const Stat e = term(v);
-      sum += e;
-      terms[v] = static_cast<Real>(e);
+      const Stat e = fast_exp(Stat(logits[v]) - max);
+      sum += allowed[v] != 0 ? e : 0;
     }
-  } else {
+    return sum;
+  }
 #pragma omp simd reduction(+ : sum)
-    for (std::int64_t v = 0; v < V; ++v) sum += term(v);
+  for (std::int64_t v = 0; v < V; ++v) {
+    const Stat e = fast_exp(Stat(logits[v]) - max);
+    const Stat term = allowed[v] != 0 ? e : 0;
+    sum += term;
+    terms[v] = static_cast<Real>(term);
   }
   return sum;
 }
 
 template <class Real>
-bool is_first_max(const Real* logits, const std::uint8_t* excluded, std::int32_t target,
+bool is_first_max(const Real* logits, const stat_t<Real>* allowed, std::int32_t target,
                   stat_t<Real> max) {
   if (logits[target] != max) return false;
   for (std::int32_t v = 0; v < target; ++v) {
-    if (logits[v] == max && (excluded == nullptr || !excluded[v])) return false;
+    if (logits[v] == max && allowed[v] != 0) return false;
   }
   return true;
 }
 
 // One position of weight not 0. Reads the target's logit before the gradient takes its place.
 template <class Real>
-void one_position(const MaskedCrossEntropy<Real>& args, std::int64_t n) {
+void one_position(const MaskedCrossEntropy<Real>& args, const stat_t<Real>* allowed,
+                  std::int64_t n) {
   using Stat = stat_t<Real>;
   const std::int64_t V = args.V;
   const Real* logits = args.logits + n * V;
   Real* dlogits = args.dlogits == nullptr ? nullptr : args.dlogits + n * V;
   const std::int32_t target = args.targets[n];
-  const Stat max = max_logit(logits, args.excluded, V);
+  const Stat max = max_logit(logits, allowed, V);
   const double below_max = double(max) - double(logits[target]);
-  if (args.correct != nullptr) args.correct[n] = is_first_max(logits, args.excluded, target, max);
-  const Stat sum = sum_exp(logits, args.excluded, V, max, dlogits);
+  if (args.correct != nullptr) args.correct[n] = is_first_max(logits, allowed, target, max);
+  const Stat sum = sum_exp(logits, allowed, V, max, dlogits);
   args.nll[n] = static_cast<Stat>(below_max + std::log(double(sum)));
   if (dlogits == nullptr) return;
   const Stat weight = args.weights[n], scale = weight / sum;
@@ -90,10 +93,11 @@ void one_position(const MaskedCrossEntropy<Real>& args, std::int64_t n) {
 template <class Real>
 void masked_cross_entropy(On<Cpu, Real>, const MaskedCrossEntropy<Real>& args) {
   const std::int64_t N = args.N, V = args.V;
+  const auto* allowed = allowed_entries<stat_t<Real>>(args.excluded, V);
 #pragma omp parallel for schedule(dynamic, 16) if (N * V >= kParallelElements)
   for (std::int64_t n = 0; n < N; ++n) {
     if (args.weights[n] != 0) {
-      one_position(args, n);
+      one_position(args, allowed, n);
       continue;
     }
     args.nll[n] = 0;
