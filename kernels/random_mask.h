@@ -1,9 +1,11 @@
 // random_mask: LLaDA's forward process. Each row draws t = ε + (1 − ε)·u, each of its real
 // positions is replaced by [MASK] with probability t, and weighs normaliser/t in the loss where it
 // was. u of global row b of R rows: stratified (b + U)/R with one U a step; iid U_b; batch: one U
-// for all. Draws are Philox at {position, global row, step, stream}: the same bits on every device,
-// and K micro-batches draw the masks of one batch of K·B rows. Moves: reads N ids, writes N ids and
-// N weights. Memory bound. Nie et al. 2025, arXiv:2502.09992, algorithm 1
+// for all. Draws are Philox at {element/4, global row, step, stream}, lane element % 4: stream mask
+// for the positions (masked where word < threshold(t)); element 0 of stream mask_ratio for U, at
+// row 0 but for iid. So bits are the same on every device, and K micro-batches draw the masks of
+// one batch of K·B rows. Moves: reads N ids, writes N ids and N weights. Memory bound.
+// Nie et al. 2025, arXiv:2502.09992, algorithm 1
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
 // sampling: draws a token for each row of logits. Excluded entries are −∞; then temperature (0:
-// argmax, ties to the lowest id), the top_k most probable, the fewest most probable with mass ≥
-// top_p, renormalised, and an inverse-CDF draw in double. `probability` is the drawn token's at
+// argmax, ties to the lowest id), the top_k most probable, of these the fewest most probable with
+// mass ≥ top_p of theirs, and an inverse-CDF draw in double, by rising id. A row without a
+// distribution (NaN, +∞, all −∞) is an Error that names it. `probability` is the drawn token's at
 // temperature 1, before top_k and top_p: the confidence that LLaDA ranks by. The draw of row k is
 // Philox at {index 0, draw_rows[k], draw, stream}. Nie et al. 2025, arXiv:2502.09992, section 2.4;
 // Holtzman et al. 2019, arXiv:1904.09751 (top-p)
