@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <map>
 #include <numeric>
 #include <set>
@@ -11,13 +10,12 @@
 #include "kernels/backend.h"
 #include "models/tokenizer.h"
 #include "tests/support/catch.h"
+#include "tests/support/scratch.h"
 
 using Catch::Matchers::Contains;
 
 namespace masque {
 namespace {
-
-namespace fs = std::filesystem;
 
 // first, first + 1, …
 std::vector<std::int32_t> ramp(std::int64_t count, std::int32_t first = 10) {
@@ -197,10 +195,9 @@ TEST_CASE("sequences refuse a text shorter than a window", "[cpu]") {
 }
 
 TEST_CASE("data files are found and checked", "[cpu]") {
-  const fs::path folder = fs::temp_directory_path() / "masque_dataset_test";
-  fs::create_directories(folder);
+  const test::Scratch folder;
   const auto write = [&](const char* name, const std::string& content) {
-    std::ofstream(folder / name, std::ios::binary) << content;
+    test::spill(folder / name, content);
     return folder / name;
   };
   CHECK(read_text(write("good.txt", "né\n")) == "né\n");
@@ -208,7 +205,7 @@ TEST_CASE("data files are found and checked", "[cpu]") {
   CHECK_THROWS_WITH(read_text(folder / "empty.txt"), Contains("empty.txt is empty"));
   CHECK_THROWS_WITH(read_text(write("latin1.txt", "n\xe9\n")),
                     Contains("latin1.txt: the text is not UTF-8: byte 1 "));
-  CHECK_THROWS_WITH(read_text(folder), Contains("is a folder"));
+  CHECK_THROWS_WITH(read_text(folder.path()), Contains("is a folder"));
   CHECK_THROWS_WITH(read_text(folder / "none.txt"), Contains("cannot read"));
 
   CHECK(find_data((folder / "good.txt").string()) == folder / "good.txt");
@@ -217,10 +214,9 @@ TEST_CASE("data files are found and checked", "[cpu]") {
                     Contains("\"masque_no_such_file.txt\"") &&
                         Contains("../shared/data/masque_no_such_file.txt") &&
                         Contains("masque data fetch"));
-  ::setenv("MASQUE_DATA_DIR", folder.c_str(), 1);
+  ::setenv("MASQUE_DATA_DIR", folder.path().c_str(), 1);
   CHECK(find_data("good.txt") == folder / "good.txt");
   ::unsetenv("MASQUE_DATA_DIR");
-  fs::remove_all(folder);
 }
 
 }  // namespace

@@ -1,12 +1,11 @@
 #include "models/tokenizer.h"
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "kernels/backend.h"
 #include "models/utf8.h"
 #include "tests/support/catch.h"
+#include "tests/support/scratch.h"
 
 using Catch::Matchers::Contains;
 
@@ -14,12 +13,6 @@ namespace masque {
 namespace {
 
 namespace fs = std::filesystem;
-
-fs::path write_file(const std::string& content) {
-  const fs::path file = fs::temp_directory_path() / "masque_tokenizer_test.json";
-  std::ofstream(file, std::ios::binary) << content;
-  return file;
-}
 
 const std::string kFile =
     R"({"type":"character","specials":["[PAD]","[MASK]","[START]","[END]"],"characters":)";
@@ -84,18 +77,19 @@ TEST_CASE("UTF-8 is read strictly and the byte is named", "[cpu]") {
 
 TEST_CASE("tokenizer.json round-trips and has the documented form", "[cpu]") {
   const Tokenizer tokenizer = Tokenizer::from_text("b a\n\"\\é😀");
-  const fs::path file = write_file("");
+  const test::Scratch folder;
+  const fs::path file = folder / "tokenizer.json";
   tokenizer.save(file);
   CHECK(Tokenizer::load(file) == tokenizer);
-  std::ifstream stream(file, std::ios::binary);
-  const std::string content{std::istreambuf_iterator<char>(stream), {}};
-  CHECK(content == kFile + R"(["\n"," ","\"","\\","a","b","é","😀"]})" + "\n");
+  CHECK(test::slurp(file) == kFile + R"(["\n"," ","\"","\\","a","b","é","😀"]})" + "\n");
   CHECK_FALSE(fs::exists(file.string() + ".tmp"));
 }
 
 TEST_CASE("a wrong tokenizer.json says what is wrong", "[cpu]") {
-  const auto reason = [](const std::string& content, const std::string& expected) {
-    const fs::path file = write_file(content);
+  const test::Scratch folder;
+  const fs::path file = folder / "tokenizer.json";
+  const auto reason = [&](const std::string& content, const std::string& expected) {
+    test::spill(file, content);
     INFO(content);
     CHECK_THROWS_AS(Tokenizer::load(file), InputError);
     CHECK_THROWS_WITH(Tokenizer::load(file), Contains(expected));
