@@ -14,6 +14,8 @@ namespace {
 using masque::test::Finding;
 using masque::test::OpCase;
 
+constexpr int kTensorWidth = 25;  // dblocks.0.attn.out.weight
+
 constexpr const char* kUsage = R"(usage: masque-gradcheck [FILTER] [--list] [--table]
 
 Checks every op and every whole-model loss on the CPU: gradients in f64 against finite differences,
@@ -75,8 +77,8 @@ std::size_t width_of(const std::vector<OpCase>& cases, std::string OpCase::*fiel
 int check(const std::vector<OpCase>& cases) {
   const std::size_t name_width = width_of(cases, &OpCase::name, 4);
   const std::size_t variant_width = width_of(cases, &OpCase::variant, 5);
-  fmt::print("{:<{}}  {:<{}}  {:<8}  {:<24}  {:>8}  {:>8}\n", "case", name_width, "shape",
-             variant_width, "check", "tensor", "error", "limit");
+  fmt::print("{:<{}}  {:<{}}  {:<8}  {:<{}}  {:>7}  {:>7}\n", "case", name_width, "shape",
+             variant_width, "check", "tensor", kTensorWidth, "error", "limit");
   int passed = 0, failed = 0;
   for (const OpCase& op : cases) {
     std::string name = op.name, variant = op.variant, last_check;
@@ -85,10 +87,10 @@ int check(const std::vector<OpCase>& cases) {
       const std::string error =
           exact ? fmt::format("{}", finding.error) : fmt::format("{:.1e}", finding.error);
       const std::string limit =
-          exact ? fmt::format("{}", finding.limit) : fmt::format("{:.0e}", finding.limit);
-      fmt::print("{:<{}}  {:<{}}  {:<8}  {:<24}  {:>8}  {:>8}  {}\n", name, name_width, variant,
+          exact ? fmt::format("{}", finding.limit) : fmt::format("{:.1e}", finding.limit);
+      fmt::print("{:<{}}  {:<{}}  {:<8}  {:<{}}  {:>7}  {:>7}  {}\n", name, name_width, variant,
                  variant_width, finding.check == last_check ? "" : finding.check, finding.tensor,
-                 error, limit, finding.passed() ? "pass" : "FAIL");
+                 kTensorWidth, error, limit, finding.passed() ? "pass" : "FAIL");
       ++(finding.passed() ? passed : failed);
       name.clear();
       variant.clear();

@@ -6,7 +6,7 @@
 namespace masque::test {
 namespace {
 
-constexpr double kF32Limit = 1e-6;
+constexpr double kF32Limit = 3e-7;
 
 struct Options {
   bool ema = false;

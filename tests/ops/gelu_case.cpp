@@ -4,7 +4,7 @@
 namespace masque::test {
 namespace {
 
-constexpr double kF32Limit = 1e-6;
+constexpr double kF32Limit = 7e-7;
 
 OpCase gelu_case(const Shape& shape) {
   const auto n = static_cast<double>(shape.count());

@@ -5,7 +5,7 @@
 namespace masque::test {
 namespace {
 
-constexpr double kF32Limit = 1e-6;
+constexpr double kF32Limit = 1e-14;
 
 OpCase global_norm_case(std::int64_t n, double clip) {
   OpCase op;

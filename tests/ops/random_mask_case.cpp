@@ -6,7 +6,7 @@
 namespace masque::test {
 namespace {
 
-constexpr double kF32Limit = 1e-6;
+constexpr double kF32Limit = 1.5e-7;
 constexpr std::int32_t kPad = 0, kMask = 1, kStart = 2;
 
 struct Options {

@@ -10,6 +10,8 @@
 namespace masque::test {
 namespace {
 
+constexpr double kMove = 0.2;  // of a model's parameters, in adopt()
+
 std::vector<OpCase>& registered() {
   static std::vector<OpCase> cases;
   return cases;
@@ -88,12 +90,17 @@ OpRun::OpRun(const OpCase& op, const Device& device)
   state_.first_row = 3;
 }
 
-OpRun::Operand& OpRun::find_or_draw(const std::string& name, const Shape& shape, Draw draw) {
+OpRun::Operand& OpRun::find_or_add(const std::string& name) {
   for (Operand& operand : operands_) {
     if (operand.name == name) return operand;
   }
-  Operand& operand = operands_.emplace_back();
-  operand.name = name;
+  operands_.emplace_back().name = name;
+  return operands_.back();
+}
+
+OpRun::Operand& OpRun::find_or_draw(const std::string& name, const Shape& shape, Draw draw) {
+  Operand& operand = find_or_add(name);
+  if (!operand.values.empty()) return operand;
   operand.scale = draw.sd;
   operand.values = normals(seed_of(op_.name + "/" + name), shape.count());
   for (double& value : operand.values) {
@@ -173,14 +180,15 @@ void OpRun::output(const std::string& name, const Tensor& tensor) {
 
 void OpRun::adopt(ParameterStore& store) {
   for (Parameter& parameter : store.parameters()) {
-    const auto known =
-        std::find_if(operands_.begin(), operands_.end(),
-                     [&](const Operand& operand) { return operand.name == parameter.name; });
-    Operand& operand = known == operands_.end() ? operands_.emplace_back() : *known;
-    if (known == operands_.end()) {
-      operand.name = parameter.name;
+    Operand& operand = find_or_add(parameter.name);
+    if (operand.values.empty()) {
+      operand.scale = kMove;
       operand.values = read(device_, parameter.master);
-      operand.before = normals(seed_of(parameter.name), parameter.shape.count());
+      operand.before = normals(seed_of(parameter.name + "/before"), parameter.shape.count());
+      const std::vector<double> move = normals(seed_of(parameter.name), parameter.shape.count());
+      for (std::size_t index = 0; index < move.size(); ++index) {
+        operand.values[index] = static_cast<float>(operand.values[index] + kMove * move[index]);
+      }
     }
     operand.tensor = parameter.master;
     operand.grad = parameter.grad;

@@ -38,8 +38,10 @@ struct OpCase {
   std::function<void(OpRun&)> call;
   double f32_limit = 0;  // largest relative error of f32 against f64; docs/numerics.md
   std::optional<Dependence> dependence = std::nullopt;
-  double bytes = 0, flops = 0;  // of a forward in f32, for the microbenchmark
-  bool benchmark = false;       // of a size to be timed, not checked
+  bool along_directions = false;  // gradients along random directions only: whole models
+  bool same_without_tape = true;  // false: inference computes something else (dropout is off)
+  double bytes = 0, flops = 0;    // of a forward in f32, for the microbenchmark
+  bool benchmark = false;         // of a size to be timed, not checked
 };
 
 // The same case as one to be timed, not checked.
@@ -78,7 +80,8 @@ class OpRun {
   // An object that lives as long as the run, made at the first call: a model.
   template <class Type, class... Arguments>
   Type& own(const Arguments&... arguments);
-  // All parameters of a model that owns them, with the values it has at the first call.
+  // All parameters of a model that owns them; each value is moved at the first call, so that no
+  // bias is 0 and no two norm weights are equal.
   void adopt(ParameterStore& store);
 
   // What a checker calls.
@@ -121,6 +124,7 @@ class OpRun {
     Type value;
   };
 
+  Operand& find_or_add(const std::string& name);
   Operand& find_or_draw(const std::string& name, const Shape& shape, Draw draw);
   void poison();
 
