@@ -18,7 +18,7 @@
 namespace masque {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 constexpr const char* kFooter =
     "Examples:\n"

@@ -16,7 +16,7 @@
 namespace masque {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 using Ids = std::vector<std::int32_t>;
 
 constexpr const char* kFooter =
