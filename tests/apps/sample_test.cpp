@@ -1,0 +1,108 @@
+// masque sample, as a user runs it.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "models/utf8.h"
+#include "tests/support/small_run.h"
+
+using Catch::Matchers::Contains;
+
+namespace masque::test {
+namespace {
+
+using Json = nlohmann::json;
+using Arguments = std::vector<std::string>;
+
+Json sample_json(const SmallRun& run, Arguments options = {}) {
+  options.emplace_back("--json");
+  const ProcessResult result = run.masque("sample", options);
+  INFO(result.err);
+  REQUIRE(result.code == 0);
+  return Json::parse(result.out);
+}
+
+std::string text_of(const Json& json, std::size_t index = 0) {
+  return json["samples"][index]["text"];
+}
+
+std::string refusal(const SmallRun& run, const Arguments& options) {
+  const ProcessResult result = run.masque("sample", options);
+  CHECK(result.code == 2);
+  CHECK(result.out.empty());
+  CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+  return result.err;
+}
+
+TEST_CASE("sample continues a prompt, with either objective", "[sample][cpu]") {
+  for (const std::string objective : {"llada", "ar"}) {
+    const SmallRun run(objective);
+    const Json json = sample_json(run, {"--prompt", "the ", "--n", "3"});
+    CHECK(json["seed"] == 1);
+    REQUIRE(json["samples"].size() == 3);
+    for (std::size_t i = 0; i < 3; ++i) {
+      CHECK(text_of(json, i).substr(0, 4) == "the ");
+      CHECK(decode_utf8(text_of(json, i)).size() == 16);
+      CHECK(json["samples"][i]["ids"].size() == 16);
+      CHECK(json["samples"][i]["forwards"] == 12);
+    }
+    CHECK(text_of(json, 0) != text_of(json, 1));
+    CHECK(text_of(sample_json(run, {"--prompt", "the ", "--threads", "2"})) == text_of(json));
+    CHECK(text_of(sample_json(run, {"--prompt", "the ", "--seed", "2"})) != text_of(json));
+    CHECK(text_of(sample_json(run, {"--prompt", "the ", "--length", "7"})).size() == 7);
+    CHECK(text_of(sample_json(run, {"--prompt", "the king and the"})) == "the king and the");
+  }
+}
+
+TEST_CASE("sample fills the blanks of a template", "[sample][cpu]") {
+  const SmallRun run("llada");
+  for (const std::string strategy : {"ancestral", "low_confidence"}) {
+    const Json json =
+        sample_json(run, {"--template", "the _ and __", "--strategy", strategy, "--steps", "2"});
+    const std::string text = text_of(json);
+    CHECK(json["strategy"] == strategy);
+    CHECK(json["steps"] == 2);
+    CHECK(text.substr(0, 4) == "the ");
+    CHECK(text.substr(5, 5) == " and ");
+    CHECK_THAT(text, !Contains("_"));
+    CHECK(text.size() == 12);
+  }
+  CHECK(text_of(sample_json(run, {"--template", "a_b", "--length", "9"})).size() == 9);
+}
+
+TEST_CASE("sample prints texts with a rule between, and the rest on stderr", "[sample][cpu]") {
+  const SmallRun run("llada");
+  const ProcessResult result =
+      run.masque("sample", {"--n", "2", "--length", "5", "--steps", "5", "--watch"});
+  CHECK(result.code == 0);
+  CHECK_THAT(result.out, Contains("\n----") && !Contains("step"));
+  CHECK_THAT(result.err, Contains("step 5\n") && Contains("tokens/s") && Contains("trained on"));
+}
+
+TEST_CASE("sample without [START] begins from a prompt or a line break", "[sample][cpu]") {
+  const SmallRun run("ar", {"start_token=false"});
+  CHECK(text_of(sample_json(run)).front() == '\n');
+  CHECK(text_of(sample_json(run)).size() == 16);
+  CHECK(text_of(sample_json(run, {"--prompt", "the"})).substr(0, 3) == "the");
+}
+
+TEST_CASE("sample refuses what it cannot do in one line", "[sample][cpu]") {
+  const SmallRun llada("llada"), ar("ar");
+  CHECK_THAT(refusal(llada, {"--prompt", "the king and the king "}),
+             Contains("22") && Contains("16"));
+  CHECK_THAT(refusal(llada, {"--template", "the king and the ____"}),
+             Contains("21") && Contains("16"));
+  CHECK_THAT(refusal(llada, {"--prompt", "the king", "--length", "3"}), Contains("8 characters"));
+  CHECK_THAT(refusal(llada, {"--length", "17"}), Contains("1 to 16"));
+  CHECK_THAT(refusal(llada, {"--template", "th\u00e9 _"}), Contains("position 2"));
+  CHECK_THAT(refusal(llada, {"--prompt", "a", "--template", "b_"}), Contains("excludes"));
+  CHECK_THAT(refusal(llada, {"--steps", "0"}), Contains("--steps 0"));
+  CHECK_THAT(refusal(llada, {"--n", "0"}), Contains("--n 0"));
+  CHECK_THAT(refusal(llada, {"--strategy", "best"}), Contains("ancestral or low_confidence"));
+  CHECK_THAT(refusal(llada, {"--temperature", "-1"}), Contains("temperature is -1"));
+  CHECK_THAT(refusal(llada, {"--top-p", "1.5"}), Contains("top-p is 1.5"));
+  CHECK_THAT(refusal(ar, {"--template", "a_b"}), Contains("cannot fill blanks"));
+  CHECK_THAT(refusal(ar, {"--steps", "4"}), Contains("--steps"));
+}
+
+}  // namespace
+}  // namespace masque::test
