@@ -23,7 +23,7 @@ f32 against f64, bits over runs and threads, and what the attention mask lets th
 
   FILTER    only cases whose name and shape contain it
   --list    names the cases, checks nothing
-  --table   prints the table of docs/numerics.md: measured f32 errors and their limits
+  --table   prints the table of docs/numerics.md: the largest errors of each case and their limit
 
 example: masque-gradcheck attention
 exit code: 0 all passed, 1 some failed, 2 bad usage
@@ -102,21 +102,27 @@ int check(const std::vector<OpCase>& cases) {
   return failed == 0 ? 0 : 1;
 }
 
+// Largest errors over a case's shapes and tensors.
 int table(const std::vector<OpCase>& cases) {
   struct Row {
-    double measured = 0, limit = 0;
+    double gradient = -1, f32 = 0, limit = 0;  // -1: the op has no gradient
   };
   std::map<std::string, Row> rows;
   for (const OpCase& op : cases) {
+    Row& row = rows[op.name];
+    row.limit = op.f32_limit;
+    for (const Finding& finding : masque::test::check_gradient(op)) {
+      row.gradient = std::max(row.gradient, finding.error);
+    }
     for (const Finding& finding : masque::test::check_f32(op)) {
-      Row& row = rows[op.name];
-      row.measured = std::max(row.measured, finding.error);
-      row.limit = op.f32_limit;
+      row.f32 = std::max(row.f32, finding.error);
     }
   }
-  fmt::print("| case | measured | limit |\n|---|---|---|\n");
-  for (const auto& row : rows) {
-    fmt::print("| {} | {:.1e} | {:.1e} |\n", row.first, row.second.measured, row.second.limit);
+  fmt::print("| case | gradient | f32 | f32 limit |\n|---|---|---|---|\n");
+  for (const auto& entry : rows) {
+    const Row& row = entry.second;
+    fmt::print("| {} | {} | {:.1e} | {:.1e} |\n", entry.first,
+               row.gradient < 0 ? "–" : fmt::format("{:.1e}", row.gradient), row.f32, row.limit);
   }
   return 0;
 }

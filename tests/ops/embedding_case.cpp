@@ -39,7 +39,7 @@ const Registration registration({
     embedding_case({2, 7, 13, 5, true}),
     embedding_case({2, 7, 13, 11, true, 3}),
     embedding_case({3, 33, 7, 67, false}),
-    embedding_case({4, 67, 67, 13, true}),  // every token many times
+    embedding_case({5, 67, 67, 13, true}),  // every token many times, cut among threads
     timed(embedding_case({32, 128, 128, 69, true})),
 });
 

@@ -74,6 +74,7 @@ const Registration registration({
     masked_cross_entropy_case({2, 7, 13, false}),
     masked_cross_entropy_case({2, 7, 13, true}),
     masked_cross_entropy_case({3, 33, 67, true}),
+    masked_cross_entropy_case({5, 67, 67, true}),  // enough to be cut among threads
     head_case(13, {2, 7, 11, true}),
     head_case(67, {3, 33, 67, true}),
     timed(masked_cross_entropy_case({32, 128, 69, true})),

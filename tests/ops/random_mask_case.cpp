@@ -72,6 +72,7 @@ const Registration registration({
     random_mask_case(1, 1, {}),
     random_mask_case(5, 67, {}),
     random_mask_case(5, 33, {.sampling = TSampling::iid, .lengths = {33, 0, 17, 1, 32}}),
+    random_mask_case(130, 131, {}),  // enough to be cut among threads
     random_mask_case(3, 33, {.sampling = TSampling::batch, .weighting = Weighting::none}),
     timed(random_mask_case(32, 128, {})),
 });

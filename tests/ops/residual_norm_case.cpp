@@ -5,7 +5,7 @@
 namespace masque::test {
 namespace {
 
-constexpr double kF32Limit = 6e-7;
+constexpr double kF32Limit = 5e-7;
 
 struct Options {
   NormKind kind = NormKind::layernorm;
@@ -51,29 +51,30 @@ OpCase residual_norm_case(std::int64_t B, std::int64_t T, std::int64_t C, const 
 constexpr NormKind kLayernorm = NormKind::layernorm;
 constexpr NormKind kRmsnorm = NormKind::rmsnorm;
 
-// One element is its own mean and rstd is 1/√eps, which multiplies f32's rounding: eps 1.
+// C = 1: x is its own mean and rstd is 1/√eps, which multiplies f32's rounding, hence eps 1.
+// (5, 67, 67) is enough to be cut among threads.
 const Registration layernorm_registration({
     residual_norm_case(1, 1, 13, {.kind = kLayernorm, .bias = true}),
-    residual_norm_case(2, 5, 1, {.kind = kLayernorm, .bias = true, .eps = 1}),
+    residual_norm_case(1, 2, 1, {.kind = kLayernorm, .bias = true, .eps = 1}),
     residual_norm_case(2, 7, 13, {.kind = kLayernorm}),
     residual_norm_case(2, 7, 13, {.kind = kLayernorm, .bias = true, .dropout = 0.3}),
     residual_norm_case(3, 7, 13, {.kind = kLayernorm, .bias = true, .residual = false}),
     residual_norm_case(3, 5, 13,
                        {.kind = kLayernorm, .bias = true, .residual = false, .dropout = 0.3}),
     residual_norm_case(2, 5, 67, {.kind = kLayernorm, .bias = true, .stream_read = false}),
-    residual_norm_case(3, 67, 67, {.kind = kLayernorm, .bias = true}),
+    residual_norm_case(5, 67, 67, {.kind = kLayernorm, .bias = true}),
     timed(residual_norm_case(32, 128, 128, {.kind = kLayernorm, .bias = true})),
 });
 
 const Registration rmsnorm_registration({
     residual_norm_case(1, 1, 13, {.kind = kRmsnorm}),
-    residual_norm_case(2, 5, 1, {.kind = kRmsnorm, .eps = 1}),
+    residual_norm_case(1, 2, 1, {.kind = kRmsnorm, .eps = 1}),
     residual_norm_case(2, 7, 13, {.kind = kRmsnorm}),
     residual_norm_case(2, 7, 13, {.kind = kRmsnorm, .dropout = 0.3}),
     residual_norm_case(3, 7, 13, {.kind = kRmsnorm, .residual = false}),
     residual_norm_case(3, 5, 13, {.kind = kRmsnorm, .residual = false, .dropout = 0.3}),
     residual_norm_case(2, 5, 67, {.kind = kRmsnorm, .stream_read = false}),
-    residual_norm_case(3, 67, 67, {.kind = kRmsnorm}),
+    residual_norm_case(5, 67, 67, {.kind = kRmsnorm}),
     timed(residual_norm_case(32, 128, 128, {.kind = kRmsnorm})),
 });
 

@@ -24,6 +24,7 @@ const Registration registration({
     swiglu_case(1, 1, 1),
     swiglu_case(2, 7, 13),
     swiglu_case(3, 33, 67),
+    swiglu_case(5, 67, 67),  // enough to be cut among threads
     timed(swiglu_case(32, 128, 352)),
 });
 
