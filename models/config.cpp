@@ -18,6 +18,7 @@ using Json = nlohmann::json;
 using Pointer = std::variant<std::int64_t*, std::uint64_t*, double*, bool*, std::string*>;
 
 constexpr double kMost = 1e12;
+constexpr double kBelowOne = 1 - 1e-9;  // the largest value of what must be below 1
 
 // One key of config.json and --set: where it lives and what it may be.
 struct Field {
@@ -46,7 +47,6 @@ Field training_field(const char* key, Member TrainingConfig::*member, double lea
 const std::vector<Field>& fields() {
   using M = ModelConfig;
   using T = TrainingConfig;
-  constexpr double below_one = 1 - 1e-9;
   static const std::vector<Field> table = {
       model_field("vocab_size", &M::vocab_size),
       model_field("context", &M::context, 1),
@@ -61,7 +61,7 @@ const std::vector<Field>& fields() {
       model_field("rope_theta", &M::rope_theta, 1),
       model_field("bias", &M::bias),
       model_field("tied", &M::tied),
-      model_field("dropout", &M::dropout, 0, below_one),
+      model_field("dropout", &M::dropout, 0, kBelowOne),
       training_field("steps", &T::steps, 1),
       training_field("batch", &T::batch, 1),
       training_field("accumulation", &T::accumulation, 1),
@@ -70,13 +70,13 @@ const std::vector<Field>& fields() {
       training_field("warmup", &T::warmup),
       training_field("schedule", &T::schedule, 0, 0, {"cosine", "constant"}),
       training_field("weight_decay", &T::weight_decay),
-      training_field("beta1", &T::beta1, 0, below_one),
-      training_field("beta2", &T::beta2, 0, below_one),
+      training_field("beta1", &T::beta1, 0, kBelowOne),
+      training_field("beta2", &T::beta2, 0, kBelowOne),
       training_field("clip", &T::clip),
       training_field("t_sampling", &T::t_sampling, 0, 0, {"stratified", "iid", "batch"}),
       training_field("epsilon", &T::epsilon, 1e-9, 1),
       training_field("weighting", &T::weighting, 0, 0, {"inverse_t", "none"}),
-      training_field("ema", &T::ema, 0, below_one),
+      training_field("ema", &T::ema, 0, kBelowOne),
       training_field("train_fraction", &T::train_fraction, 1e-9, 1),
       training_field("val_fraction", &T::val_fraction, 0, 1),
       training_field("start_token", &T::start_token),
@@ -104,11 +104,11 @@ std::string joined(const std::vector<std::string>& words) {
 }
 
 void check_range(const Field& field, double value) {
-  if (!(value >= field.least && value <= field.most)) {
-    throw InputError(fmt::format("{} = {}: must be {} {:g}", field.key, value,
-                                 value < field.least ? "at least" : "at most",
-                                 value < field.least ? field.least : field.most));
-  }
+  if (value >= field.least && value <= field.most) return;
+  std::string rule = fmt::format("at most {:g}", field.most);
+  if (field.most == kBelowOne) rule = "below 1";
+  if (!(value >= field.least)) rule = fmt::format("at least {:g}", field.least);
+  throw InputError(fmt::format("{} = {}: must be {}", field.key, value, rule));
 }
 
 // Reads a JSON value into a field, checking type and range.

@@ -1,0 +1,157 @@
+#include "models/network.h"
+
+#include <random>
+
+#include "tests/support/catch.h"
+
+namespace masque::test {
+namespace {
+
+ModelConfig model(ObjectiveKind objective, bool modern) {
+  RunConfig config;
+  config.model.objective = objective;
+  config.model.vocab_size = 23;
+  config.model.context = 24;
+  config.model.layers = 3;
+  config.model.heads = 2;
+  config.model.width = 32;
+  config.model.dropout = 0.5;  // must not act outside training
+  if (modern) {
+    config.model.norm = "rmsnorm";
+    config.model.mlp = "swiglu";
+    config.model.position = "rope";
+    config.model.bias = false;
+  } else {
+    config.model.tied = true;
+  }
+  return resolve(config).model;
+}
+
+// Weights far from their initial values, so that every part matters.
+void scramble(Transformer& transformer) {
+  std::mt19937 generator(5);
+  std::normal_distribution<double> normal(0, 0.2);
+  for (const Parameter& parameter : transformer.parameters().parameters()) {
+    std::vector<double> values = transformer.parameters().read(parameter);
+    for (double& value : values) value += normal(generator);
+    transformer.parameters().write(parameter, values);
+  }
+}
+
+std::vector<std::int32_t> random_ids(std::int64_t count) {
+  std::mt19937 generator(11);
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(count));
+  for (std::int32_t& id : ids) id = 4 + static_cast<std::int32_t>(generator() % 19);
+  return ids;
+}
+
+std::vector<double> all_logits(Network& network, std::span<const std::int32_t> ids, std::int64_t B,
+                               std::int64_t T, std::span<const std::int32_t> lengths = {}) {
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(B * T));
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<std::int64_t>(i);
+  std::vector<double> logits(rows.size() * static_cast<std::size_t>(network.vocab_size()));
+  network.predict({ids, lengths, B, T, rows}, logits);
+  return logits;
+}
+
+TEST_CASE("cached logits equal uncached ones, however the tokens arrive", "[cpu]") {
+  const bool modern = GENERATE(false, true);
+  constexpr std::int64_t B = 3, T = 24, V = 23;
+  Transformer transformer(model(ObjectiveKind::ar, modern), On<Cpu, float>{});
+  transformer.initialise(1);
+  scramble(transformer);
+  Network network(transformer);
+  const std::vector<std::int32_t> ids = random_ids(B * T);
+  const std::vector<double> whole = all_logits(network, ids, B, T);
+
+  const std::vector<std::int64_t> pieces =
+      GENERATE(std::vector<std::int64_t>{24}, std::vector<std::int64_t>(24, 1),
+               std::vector<std::int64_t>{7, 1, 1, 11, 4});
+  const auto decoder = network.make_decoder(B);
+  std::int64_t past = 0;
+  for (const std::int64_t n : pieces) {
+    std::vector<std::int32_t> piece;
+    for (std::int64_t b = 0; b < B; ++b) {
+      piece.insert(piece.end(), ids.begin() + b * T + past, ids.begin() + b * T + past + n);
+    }
+    const auto logits = decoder->append(piece, n);
+    past += n;
+    for (std::int64_t b = 0; b < B; ++b) {
+      for (std::int64_t v = 0; v < V; ++v) {
+        const double expected = whole[static_cast<std::size_t>((b * T + past - 1) * V + v)];
+        REQUIRE(std::abs(logits[static_cast<std::size_t>(b * V + v)] - expected) < 1e-5);
+      }
+    }
+  }
+  CHECK_THROWS_WITH(decoder->append(random_ids(B), 1),
+                    Catch::Contains("1 tokens after 24 exceed the context of 24"));
+}
+
+TEST_CASE("a masked diffusion network has no decoder", "[cpu]") {
+  Transformer transformer(model(ObjectiveKind::llada, false), On<Cpu, float>{});
+  Network network(transformer);
+  CHECK_THROWS_WITH(network.make_decoder(1), Catch::Contains("no key-value cache"));
+}
+
+TEST_CASE("padding past a row's length changes nothing before it", "[cpu]") {
+  const ObjectiveKind objective = GENERATE(ObjectiveKind::llada, ObjectiveKind::ar);
+  const bool modern = GENERATE(false, true);
+  Transformer transformer(model(objective, modern), On<Cpu, double>{});
+  transformer.initialise(1);
+  scramble(transformer);
+  Network network(transformer);
+  const std::vector<std::int32_t> lengths{5};
+  std::vector<std::int32_t> ids = random_ids(9);
+  const std::vector<double> first = all_logits(network, ids, 1, 9, lengths);
+  for (std::size_t i = 5; i < 9; ++i) ids[i] = 0;
+  const std::vector<double> second = all_logits(network, ids, 1, 9, lengths);
+  const std::vector<double> shorter =
+      all_logits(network, std::span<const std::int32_t>(ids).first(5), 1, 5);
+  for (std::size_t i = 0; i < 5 * 23; ++i) {
+    REQUIRE(first[i] == second[i]);
+    REQUIRE(first[i] == Approx(shorter[i]).margin(1e-12));
+  }
+}
+
+TEST_CASE("a token reaches the positions that the objective allows", "[cpu]") {
+  const ObjectiveKind objective = GENERATE(ObjectiveKind::llada, ObjectiveKind::ar);
+  const bool modern = GENERATE(false, true);
+  Transformer transformer(model(objective, modern), On<Cpu, double>{});
+  transformer.initialise(1);
+  scramble(transformer);
+  Network network(transformer);
+  std::vector<std::int32_t> ids = random_ids(9);
+  const std::vector<double> before = all_logits(network, ids, 1, 9);
+  ids[4] = ids[4] == 4 ? 5 : 4;
+  const std::vector<double> after = all_logits(network, ids, 1, 9);
+  for (std::size_t i = 0; i < 9; ++i) {
+    const bool changed = before[i * 23] != after[i * 23];
+    CHECK(changed == (objective == ObjectiveKind::llada || i >= 4));
+  }
+}
+
+TEST_CASE("initialisation follows GPT-2: scaled residual projections, unit norms", "[cpu]") {
+  Transformer transformer(model(ObjectiveKind::ar, false), On<Cpu, float>{});
+  transformer.initialise(1);
+  for (const Parameter& parameter : transformer.parameters().parameters()) {
+    const std::vector<double> values = transformer.parameters().read(parameter);
+    double square = 0;
+    for (const double value : values) square += value * value;
+    const double std = std::sqrt(square / static_cast<double>(values.size()));
+    INFO(parameter.name << " has deviation " << std);
+    if (!parameter.matrix) {
+      CHECK(std == (parameter.name.find("norm") != std::string::npos &&
+                            parameter.name.find("weight") != std::string::npos
+                        ? 1
+                        : 0));
+    } else if (parameter.name.find(".out.") != std::string::npos ||
+               parameter.name.find(".down.") != std::string::npos) {
+      CHECK(std == Approx(0.02 / std::sqrt(6.0)).epsilon(0.1));
+    } else {
+      CHECK(std == Approx(0.02).epsilon(0.15));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace masque::test
