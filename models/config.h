@@ -17,8 +17,7 @@ struct ModelConfig {
   std::int64_t layers = 4;
   std::int64_t heads = 4;
   std::int64_t width = 128;
-  std::int64_t mlp_width =
-      512;  // 0 when set: 4·width (gelu), 8/3·width to a multiple of 16 (swiglu)
+  std::int64_t mlp_width = 0;      // 0: 4·width (gelu), or 8/3·width in 16s (swiglu)
   std::string norm = "layernorm";  // layernorm | rmsnorm
   double norm_eps = 1e-5;
   std::string mlp = "gelu_tanh";     // gelu_tanh | swiglu
