@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <memory>
-#include <vector>
 
 #include "kernels/gemm_tile.h"
 #include "kernels/philox.h"
@@ -85,41 +85,69 @@ std::int64_t padded(std::int64_t HS) {
   return round_up(HS, Simd<Real>::lanes);
 }
 
-// The random words of the weights of query i; word j decides on key j.
+constexpr int kDraws = 16;  // counters that draw_words runs side by side, four words each
+
+// The random words of the weights of query i; word j decides on key j. The same bits as philox(),
+// whose rounds the compiler does not vectorise over counters. Fills `words` by whole blocks.
 template <class Args>
 const std::uint32_t* draw_words(const Args& args, const Head& at, std::int64_t i,
                                 std::int64_t visible, std::uint32_t* words) {
-  const std::uint64_t first = static_cast<std::uint64_t>((at.head * args.T + i) * args.T);
-  const std::uint32_t counter = static_cast<std::uint32_t>(first / 4);
-  const std::int64_t offset = static_cast<std::int64_t>(first % 4);
-  const std::int64_t counters = (offset + visible + 3) / 4;
-  const std::uint64_t seed = args.state->seed;
+  const auto first = static_cast<std::uint64_t>((at.head * args.T + i) * args.T);
+  const auto offset = static_cast<std::int64_t>(first % 4);
   const std::uint32_t row = args.state->first_row + static_cast<std::uint32_t>(at.b);
-  const std::uint32_t step = args.state->step, stream = args.stream;
+  for (std::int64_t block = 0; block < offset + visible; block += 4 * kDraws) {
+    const auto counter =
+        static_cast<std::uint32_t>((first + static_cast<std::uint64_t>(block)) / 4);
+    std::uint32_t c0[kDraws], c1[kDraws], c2[kDraws], c3[kDraws];
+    for (int n = 0; n < kDraws; ++n) {
+      c0[n] = counter + static_cast<std::uint32_t>(n);
+      c1[n] = row;
+      c2[n] = args.state->step;
+      c3[n] = args.stream;
+    }
+    auto key0 = static_cast<std::uint32_t>(args.state->seed);
+    auto key1 = static_cast<std::uint32_t>(args.state->seed >> 32);
+    for (int round = 0; round < 10; ++round) {
 #pragma omp simd
-  for (std::int64_t c = 0; c < counters; ++c) {
-    const auto drawn = philox(seed, {counter + static_cast<std::uint32_t>(c), row, step, stream});
-    words[4 * c] = drawn[0];
-    words[4 * c + 1] = drawn[1];
-    words[4 * c + 2] = drawn[2];
-    words[4 * c + 3] = drawn[3];
+      for (int n = 0; n < kDraws; ++n) {
+        const std::uint64_t product0 = std::uint64_t{0xD2511F53u} * c0[n];
+        const std::uint64_t product1 = std::uint64_t{0xCD9E8D57u} * c2[n];
+        c0[n] = static_cast<std::uint32_t>(product1 >> 32) ^ c1[n] ^ key0;
+        c1[n] = static_cast<std::uint32_t>(product1);
+        c2[n] = static_cast<std::uint32_t>(product0 >> 32) ^ c3[n] ^ key1;
+        c3[n] = static_cast<std::uint32_t>(product0);
+      }
+      key0 += 0x9E3779B9u;
+      key1 += 0xBB67AE85u;
+    }
+    std::uint32_t* to = words + block;
+    for (int n = 0; n < kDraws; ++n) {
+      to[4 * n] = c0[n];
+      to[4 * n + 1] = c1[n];
+      to[4 * n + 2] = c2[n];
+      to[4 * n + 3] = c3[n];
+    }
   }
   return words + offset;
 }
 
-// The largest of `count` values, a multiple of the vector's lanes. By lanes, since clang does not
-// vectorise a maximum that must mind NaN.
+// The largest of `count` values, a multiple of the vector's lanes. Clang does not vectorise the
+// plain loop, which must mind NaN.
 template <class Real>
 Real maximum(const Real* values, std::int64_t count) {
+  using Vector = typename Simd<Real>::Vector;
   constexpr std::int64_t lanes = Simd<Real>::lanes;
-  Real largest[lanes];
-  std::copy_n(values, lanes, largest);
-  for (std::int64_t j = lanes; j < count; j += lanes) {
-    for (std::int64_t lane = 0; lane < lanes; ++lane) {
-      largest[lane] = std::max(largest[lane], values[j + lane]);
-    }
+  Vector largest = Vector{} - std::numeric_limits<Real>::infinity();
+  for (std::int64_t j = 0; j < count; j += lanes) {
+    const Vector next = *reinterpret_cast<const typename Simd<Real>::Stored*>(values + j);
+    largest = next > largest ? next : largest;
   }
-  return *std::max_element(largest, largest + lanes);
+  Real lane[lanes];
+  std::memcpy(lane, &largest, sizeof(lane));
+  for (std::int64_t half = lanes / 2; half > 0; half /= 2) {
+    for (std::int64_t n = 0; n < half; ++n) lane[n] = std::max(lane[n], lane[n + half]);
+  }
+  return lane[0];
 }
 
 // scores[0 … visible) become exp(scale·(score − largest)), the rest up to `end` 0. Returns their
@@ -299,7 +327,7 @@ void backward_head(const AttentionBackward<Real>& args, const Head& at, Real* sc
 template <class Real, class Args, class Function>
 void for_each_head(const Args& args, std::int64_t scratch_size, const Function& head) {
   const std::int64_t threads = omp_get_max_threads();
-  const std::int64_t words_size = args.p > 0 ? round_up(args.T, 64) + 64 : 0;
+  const std::int64_t words_size = args.p > 0 ? round_up(args.T, 4 * kDraws) + 4 * kDraws : 0;
   const Scratch<Real> scratch(threads, scratch_size);
   const auto words = std::make_unique_for_overwrite<std::uint32_t[]>(threads * words_size);
 #pragma omp parallel for schedule(dynamic)

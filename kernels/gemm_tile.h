@@ -27,6 +27,8 @@ struct Simd {
   typedef Real Vector __attribute__((vector_size(kVectorBytes)));
   // The same in memory, at any address of a Real.
   typedef Real Stored __attribute__((vector_size(kVectorBytes), aligned(alignof(Real)), may_alias));
+  typedef Real Quad
+      __attribute__((vector_size(4 * sizeof(Real)), aligned(alignof(Real)), may_alias));
   static constexpr std::int64_t lanes = kVectorBytes / static_cast<int>(sizeof(Real));
   static constexpr std::int64_t panel = lanes * kPanelVectors;  // columns of a whole panel
 };
@@ -47,6 +49,25 @@ constexpr std::int64_t packed_size(std::int64_t rows, std::int64_t columns) {
   return rows * round_up(columns, Simd<Real>::lanes);
 }
 
+// to(k, n) = from(n, k) for 4 × 4 elements, both with contiguous rows.
+template <class Real>
+inline void transpose_4x4(Real* to, std::int64_t to_stride, const Real* from,
+                          std::int64_t from_stride) {
+  using Quad = typename Simd<Real>::Quad;
+  Quad row[4], pair[4];
+  for (int i = 0; i < 4; ++i) row[i] = *reinterpret_cast<const Quad*>(from + i * from_stride);
+  for (int i = 0; i < 2; ++i) {
+    pair[2 * i] = __builtin_shufflevector(row[2 * i], row[2 * i + 1], 0, 4, 1, 5);
+    pair[2 * i + 1] = __builtin_shufflevector(row[2 * i], row[2 * i + 1], 2, 6, 3, 7);
+  }
+  for (int i = 0; i < 2; ++i) {
+    *reinterpret_cast<Quad*>(to + 2 * i * to_stride) =
+        __builtin_shufflevector(pair[i], pair[2 + i], 0, 1, 4, 5);
+    *reinterpret_cast<Quad*>(to + (2 * i + 1) * to_stride) =
+        __builtin_shufflevector(pair[i], pair[2 + i], 2, 3, 6, 7);
+  }
+}
+
 // One panel: `width` columns of B from `column` on, where B(k, n) = b[k·row_stride + n·col_stride].
 template <class Real>
 inline void pack_panel(Real* packed, const Real* b, std::int64_t row_stride,
@@ -61,7 +82,18 @@ inline void pack_panel(Real* packed, const Real* b, std::int64_t row_stride,
     }
     return;
   }
-  for (std::int64_t n = 0; n < filled; ++n) {
+  std::int64_t n = 0;
+  for (; row_stride == 1 && n + 4 <= filled; n += 4) {
+    const Real* from = b + (column + n) * col_stride;
+    std::int64_t k = 0;
+    for (; k + 4 <= rows; k += 4) {
+      transpose_4x4(packed + k * width + n, width, from + k, col_stride);
+    }
+    for (; k < rows; ++k) {
+      for (std::int64_t i = 0; i < 4; ++i) packed[k * width + n + i] = from[i * col_stride + k];
+    }
+  }
+  for (; n < filled; ++n) {
     const Real* from = b + (column + n) * col_stride;
     for (std::int64_t k = 0; k < rows; ++k) packed[k * width + n] = from[k * row_stride];
   }
