@@ -43,7 +43,7 @@ Options parse(const std::vector<std::string>& arguments) {
       options.table = true;
     } else if (argument == "--help" || argument == "-h") {
       options.help = true;
-    } else if (argument.rfind("-", 0) == 0) {
+    } else if (argument.rfind('-', 0) == 0) {
       throw masque::InputError(
           fmt::format("{}: unknown option; use --list, --table or --help", argument));
     } else if (!options.filter.empty()) {
