@@ -53,19 +53,16 @@ if ! masque data fetch tinyshakespeare; then
   fi
 fi
 
-free_name() {  # runs/quickstart-llada, or with the first number that is not taken
-  local name=$1 number=2
-  while [ -e "$name" ]; do
-    name=$1-$number
-    number=$((number + 1))
-  done
-  echo "$name"
-}
-llada=$(free_name runs/quickstart-llada)
-ar=$(free_name runs/quickstart-ar)
-if [ "$llada" != runs/quickstart-llada ]; then
-  echo "Earlier quickstart runs stay as they are; this one is $llada and $ar."
-fi
+# Both runs get the first suffix that neither has taken.
+suffix=
+number=2
+while [ -e "runs/quickstart-llada$suffix" ] || [ -e "runs/quickstart-ar$suffix" ]; do
+  suffix=-$number
+  number=$((number + 1))
+done
+llada=runs/quickstart-llada$suffix
+ar=runs/quickstart-ar$suffix
+if [ -n "$suffix" ]; then echo "Earlier quickstart runs stay; these are $llada and $ar."; fi
 
 heading "train LLaDA, a masked diffusion model: $llada"
 masque train "$llada" --objective llada --data "$data" --preset tiny
@@ -93,12 +90,12 @@ printf '  %s test tokens in %s windows, no context before a window\n' \
   "$(field "$ar_json" tokens)" "$(field "$ar_json" windows)"
 
 heading "LLaDA goes on from \"$prompt\""
-masque sample "$llada" --prompt "$prompt"
+masque sample "$llada" --prompt "$prompt" --strategy ancestral
 heading "AR goes on from \"$prompt\""
 masque sample "$ar" --prompt "$prompt"
 heading "LLaDA fills the blanks of"
 printf '%s\n\n' "$template"
-masque sample "$llada" --template "$template"
+masque sample "$llada" --template "$template" --strategy ancestral
 
 heading "done in $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s"
 cat << EOF
