@@ -10,6 +10,7 @@
 
 #include "kernels/gemm_tile.h"
 #include "kernels/philox.h"
+#include "kernels/philox_block.h"
 #include "kernels/vector_math.h"
 
 namespace masque {
@@ -85,48 +86,18 @@ std::int64_t padded(std::int64_t HS) {
   return round_up(HS, Simd<Real>::lanes);
 }
 
-constexpr int kDraws = 16;  // counters that draw_words runs side by side, four words each
+constexpr int kCounters = 16;  // a block of random words: four of each counter
 
-// The random words of the weights of query i; word j decides on key j. The same bits as philox(),
-// whose rounds the compiler does not vectorise over counters. Fills `words` by whole blocks.
+// The random words of the weights of query i; word j decides on key j. Fills `words` by whole
+// blocks.
 template <class Args>
 const std::uint32_t* draw_words(const Args& args, const Head& at, std::int64_t i,
                                 std::int64_t visible, std::uint32_t* words) {
-  const auto first = static_cast<std::uint64_t>((at.head * args.T + i) * args.T);
-  const auto offset = static_cast<std::int64_t>(first % 4);
+  const std::int64_t first = (at.head * args.T + i) * args.T, offset = first % 4;
   const std::uint32_t row = args.state->first_row + static_cast<std::uint32_t>(at.b);
-  for (std::int64_t block = 0; block < offset + visible; block += 4 * kDraws) {
-    const auto counter =
-        static_cast<std::uint32_t>((first + static_cast<std::uint64_t>(block)) / 4);
-    std::uint32_t c0[kDraws], c1[kDraws], c2[kDraws], c3[kDraws];
-    for (int n = 0; n < kDraws; ++n) {
-      c0[n] = counter + static_cast<std::uint32_t>(n);
-      c1[n] = row;
-      c2[n] = args.state->step;
-      c3[n] = args.stream;
-    }
-    auto key0 = static_cast<std::uint32_t>(args.state->seed);
-    auto key1 = static_cast<std::uint32_t>(args.state->seed >> 32);
-    for (int round = 0; round < 10; ++round) {
-#pragma omp simd
-      for (int n = 0; n < kDraws; ++n) {
-        const std::uint64_t product0 = std::uint64_t{0xD2511F53u} * c0[n];
-        const std::uint64_t product1 = std::uint64_t{0xCD9E8D57u} * c2[n];
-        c0[n] = static_cast<std::uint32_t>(product1 >> 32) ^ c1[n] ^ key0;
-        c1[n] = static_cast<std::uint32_t>(product1);
-        c2[n] = static_cast<std::uint32_t>(product0 >> 32) ^ c3[n] ^ key1;
-        c3[n] = static_cast<std::uint32_t>(product0);
-      }
-      key0 += 0x9E3779B9u;
-      key1 += 0xBB67AE85u;
-    }
-    std::uint32_t* to = words + block;
-    for (int n = 0; n < kDraws; ++n) {
-      to[4 * n] = c0[n];
-      to[4 * n + 1] = c1[n];
-      to[4 * n + 2] = c2[n];
-      to[4 * n + 3] = c3[n];
-    }
+  for (std::int64_t block = 0; block < offset + visible; block += 4 * kCounters) {
+    philox_block<kCounters>(args.state->seed, args.stream, args.state->step, row,
+                            static_cast<std::uint32_t>((first + block) / 4), words + block);
   }
   return words + offset;
 }
@@ -327,7 +298,7 @@ void backward_head(const AttentionBackward<Real>& args, const Head& at, Real* sc
 template <class Real, class Args, class Function>
 void for_each_head(const Args& args, std::int64_t scratch_size, const Function& head) {
   const std::int64_t threads = omp_get_max_threads();
-  const std::int64_t words_size = args.p > 0 ? round_up(args.T, 4 * kDraws) + 4 * kDraws : 0;
+  const std::int64_t words_size = args.p > 0 ? round_up(args.T, 4 * kCounters) + 4 * kCounters : 0;
   const Scratch<Real> scratch(threads, scratch_size);
   const auto words = std::make_unique_for_overwrite<std::uint32_t[]>(threads * words_size);
 #pragma omp parallel for schedule(dynamic)

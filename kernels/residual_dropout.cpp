@@ -1,12 +1,16 @@
 #include "kernels/residual_dropout.h"
 
 #include <algorithm>
+#include <array>
 
 #include "kernels/philox_block.h"
 #include "kernels/row_chunks.h"
 
 namespace masque {
 namespace {
+
+constexpr std::int64_t kCounters = 64;  // a block of random words: four of each counter
+constexpr std::int64_t kBlock = 4 * kCounters;
 
 // out = residual + keep·branch/(1 − p), residual or null.
 template <class Real>
@@ -15,14 +19,15 @@ void add_dropped(Real* out, const Real* residual, const Real* branch, const Step
   using Stat = stat_t<Real>;
   const std::uint64_t keep_from = threshold(p);
   const Stat scale = static_cast<Stat>(1 / (1 - p));
-  const std::int64_t blocks = (E + kPhiloxBlock - 1) / kPhiloxBlock;
+  const std::int64_t blocks = (E + kBlock - 1) / kBlock;
 #pragma omp parallel for collapse(2) schedule(static) if (B * E >= kParallelElements)
   for (std::int64_t b = 0; b < B; ++b) {
     for (std::int64_t block = 0; block < blocks; ++block) {
-      const std::int64_t first = block * kPhiloxBlock, count = std::min(kPhiloxBlock, E - first);
-      PhiloxBlock words;
-      philox_block(state->seed, stream, state->step,
-                   state->first_row + static_cast<std::uint32_t>(b), block, words);
+      const std::int64_t first = block * kBlock, count = std::min(kBlock, E - first);
+      std::array<std::uint32_t, kBlock> words;
+      philox_block<kCounters>(state->seed, stream, state->step,
+                              state->first_row + static_cast<std::uint32_t>(b),
+                              static_cast<std::uint32_t>(block * kCounters), words.data());
       const std::int64_t begin = b * E + first;
       if (residual != nullptr) {
 #pragma omp simd

@@ -31,12 +31,11 @@ TEST_CASE("a philox word is a lane of the counter of four elements", "[cpu]") {
 }
 
 TEST_CASE("a philox block holds the same words as philox_word", "[cpu]") {
-  PhiloxBlock words;
-  for (const std::int64_t block : {0, 1, 12345}) {
-    philox_block(0x123456789abcdefULL, 7, 5, 3, block, words);
-    for (std::int64_t i = 0; i < kPhiloxBlock; ++i) {
-      const std::uint64_t index = static_cast<std::uint64_t>(block * kPhiloxBlock + i);
-      REQUIRE(words[i] == philox_word(0x123456789abcdefULL, 7, 5, 3, index));
+  std::uint32_t words[64];
+  for (const std::uint32_t counter : {0u, 1u, 12345u}) {
+    philox_block<16>(0x123456789abcdefULL, 7, 5, 3, counter, words);
+    for (std::uint32_t i = 0; i < 64; ++i) {
+      REQUIRE(words[i] == philox_word(0x123456789abcdefULL, 7, 5, 3, 4 * counter + i));
     }
   }
 }
