@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 namespace masque {
 namespace {
@@ -32,6 +33,13 @@ void add_common_options(CLI::App& command, CommonOptions& options) {
 Device apply(const CommonOptions& options) {
   set_threads(options.threads);
   return make_device(options.device, options.dtype);
+}
+
+void let_threads_sleep(char** argv) {
+  if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
+  // OpenMP reads its environment when it is loaded, before main.
+  setenv("OMP_WAIT_POLICY", "passive", 1);
+  execv("/proc/self/exe", argv);  // where that fails, the program goes on as it is
 }
 
 Progress::Progress(std::int64_t total, std::int64_t done)

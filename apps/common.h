@@ -22,6 +22,11 @@ void add_common_options(CLI::App& command, CommonOptions& options);
 // Sets the threads and makes the device.
 Device apply(const CommonOptions& options);
 
+// Restarts the program with OpenMP threads that sleep, not spin, while they wait, unless the
+// environment says otherwise: with anything else running, spinning costs far more than waking up.
+// docs/decisions/0005
+void let_threads_sleep(char** argv);
+
 // Progress on stderr: a bar with rate and ETA on a terminal; elsewhere whatever lines the caller
 // prints.
 class Progress {

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "apps/common.h"
 #include "apps/data.h"
 #include "apps/environment.h"
 #include "apps/eval.h"
@@ -49,6 +50,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  masque::let_threads_sleep(argv);
   try {
     return run(argc, argv);
   } catch (const masque::InputError& error) {
