@@ -6,10 +6,11 @@
 #include "core/shape.h"
 
 template <>
-struct fmt::formatter<masque::Shape> : fmt::formatter<std::string> {
+struct fmt::formatter<masque::Shape> {
+  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
   template <class Context>
   auto format(const masque::Shape& shape, Context& context) const {
-    return fmt::formatter<std::string>::format(shape.to_string(), context);
+    return fmt::format_to(context.out(), "{}", shape.to_string());
   }
 };
 

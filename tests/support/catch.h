@@ -4,8 +4,11 @@
 #if __has_include(<catch2/catch_all.hpp>)
 #include <catch2/catch_all.hpp>
 namespace Catch {
-using Matchers::Contains;  // NOLINT
+inline auto Contains(const std::string& text) {
+  return Matchers::ContainsSubstring(text);
 }
+}  // namespace Catch
+using Catch::Approx;
 #else
 #include <catch2/catch.hpp>
 #endif
