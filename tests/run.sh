@@ -48,10 +48,7 @@ finish() {
   [ ${#failed[@]} -eq 0 ]
 }
 
-# Our C++, in the repository or about to be.
-sources() {
-  find kernels core models apps tests bench -name '*.cpp' -o -name '*.h' 2> /dev/null | sort
-}
+sources() { find . -path ./build -prune -o \( -name '*.cpp' -o -name '*.h' \) -print | sort; }
 
 clang_format() { sources | xargs clang-format-14 --dry-run --Werror; }
 
@@ -70,7 +67,7 @@ tidy_part='models/safetensors.cpp models/checkpoint.cpp models/dataset.cpp model
 clang_tidy() {
   local files=$tidy_part
   if [ "${MASQUE_TIDY:-part}" = all ]; then files=$(sources | grep '\.cpp$'); fi
-  xargs -P "$jobs" -n 1 clang-tidy-14 --quiet -p build/cpu <<< "$files"
+  xargs -P "$jobs" -n 1 clang-tidy-14 --quiet -p build/clang <<< "$files"
 }
 
 parity() {
@@ -112,7 +109,7 @@ fi
 heading "clang 14: format, warnings, tidy"
 check "clang-format" clang_format || true
 check "clang reads all" clang_reads || true
-if [ -f build/cpu/compile_commands.json ]; then
+if [ -f build/clang/compile_commands.json ]; then
   check "clang-tidy" clang_tidy || true
 fi
 if [ "${MASQUE_TIDY:-part}" != all ]; then
