@@ -19,6 +19,7 @@ void on_signal(int signal) {
 }
 
 constexpr int kBarWidth = 24;
+constexpr const char* kSpins = "10000";  // some microseconds
 
 }  // namespace
 
@@ -35,10 +36,10 @@ Device apply(const CommonOptions& options) {
   return make_device(options.device, options.dtype);
 }
 
-void let_threads_sleep(char** argv) {
+void wait_briefly(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
   // OpenMP reads its environment when it is loaded, before main.
-  setenv("OMP_WAIT_POLICY", "passive", 1);
+  setenv("GOMP_SPINCOUNT", kSpins, 1);
   execv("/proc/self/exe", argv);  // where that fails, the program goes on as it is
 }
 

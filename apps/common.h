@@ -22,10 +22,10 @@ void add_common_options(CLI::App& command, CommonOptions& options);
 // Sets the threads and makes the device.
 Device apply(const CommonOptions& options);
 
-// Restarts the program with OpenMP threads that sleep, not spin, while they wait, unless the
-// environment says otherwise: with anything else running, spinning costs far more than waking up.
-// docs/decisions/0005
-void let_threads_sleep(char** argv);
+// Restarts the program with OpenMP threads that spin only briefly while they wait, then sleep,
+// unless the environment says how to wait: on a busy machine spinning costs far more than waking up
+// (docs/decisions/0005).
+void wait_briefly(char** argv);
 
 // Progress on stderr: a bar with rate and ETA on a terminal; elsewhere whatever lines the caller
 // prints.

@@ -50,7 +50,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  masque::let_threads_sleep(argv);
+  masque::wait_briefly(argv);
   try {
     return run(argc, argv);
   } catch (const masque::InputError& error) {
