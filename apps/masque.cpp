@@ -2,6 +2,9 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <string>
+#include <vector>
 
 #include "apps/common.h"
 #include "apps/data.h"
@@ -10,6 +13,7 @@
 #include "apps/sample.h"
 #include "apps/train.h"
 #include "kernels/backend.h"
+#include "models/config.h"
 
 namespace {
 
@@ -33,6 +37,14 @@ int run(int argc, char** argv) {
   masque::add_train_command(app, exit_code);
   masque::add_eval_command(app);
   masque::add_sample_command(app);
+  std::vector<std::string> commands;
+  for (const CLI::App* command : app.get_subcommands({})) commands.push_back(command->get_name());
+  const std::string first = argc > 1 ? argv[1] : "-";
+  if (first[0] != '-' && std::find(commands.begin(), commands.end(), first) == commands.end()) {
+    throw masque::InputError(fmt::format("unknown command {}: did you mean {}? There are {}", first,
+                                         masque::nearest(first, commands),
+                                         fmt::join(commands, ", ")));
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -70,6 +70,13 @@ class Bench {
 
 }  // namespace
 
+TEST_CASE("an unknown command is named, with the nearest", "[cpu]") {
+  const Scratch folder;
+  check_refused(folder.path(), {"trian"}, {"unknown command trian", "did you mean train?"});
+  check_refused(folder.path(), {}, {"subcommand is required"});
+  check_refused(folder.path(), {"train", "run", "--stpes", "3"}, {"--stpes"});
+}
+
 TEST_CASE("train refuses bad data", "[cpu]") {
   const Bench bench;
   const auto with_data = [&](const std::string& file) {
