@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -76,13 +77,21 @@ void describe_run(const RunConfig& config, Trainer& trainer) {
              describe(parameters.device()), state_bytes / (1 << 20));
 }
 
-// Two steps in memory: what a run would be, take and need. Writes nothing.
+// A few steps in memory: what a run would be, take and need. Writes nothing.
 void dry_run(const RunConfig& config, Trainer& trainer) {
   describe_run(config, trainer);
-  trainer.step();
+  // The first step finds out how much memory is needed, the second is the first to touch it.
+  constexpr std::int64_t kWarmup = 2;
+  constexpr double kTimedSeconds = 1;
+  const std::int64_t steps = config.training.steps;
+  while (trainer.steps_done() < std::min(kWarmup, steps - 1)) trainer.step();
   const Progress timer(1);
-  if (config.training.steps > 1) trainer.step();
-  const double seconds = timer.seconds();
+  int timed = 0;
+  do {
+    trainer.step();
+    ++timed;
+  } while (timer.seconds() < kTimedSeconds && trainer.steps_done() < steps);
+  const double seconds = timer.seconds() / timed;
   fmt::print(stderr,
              "activations {:.0f} MiB; a step takes {:.3f} s, {} tokens/s: about {} in all\n",
              static_cast<double>(trainer.activation_bytes()) / (1 << 20), seconds,
@@ -90,7 +99,7 @@ void dry_run(const RunConfig& config, Trainer& trainer) {
                  static_cast<double>(config.training.batch * config.training.accumulation *
                                      config.model.context) /
                  seconds)),
-             duration(seconds * static_cast<double>(config.training.steps)));
+             duration(seconds * static_cast<double>(steps)));
   fmt::print("{}\n", to_json(config).dump(2));
 }
 
@@ -166,7 +175,7 @@ void add_train_command(CLI::App& app, int& exit_code) {
       ->type_name("KEY=VALUE");
   command->add_flag("--resume", options->resume, "Go on from the run's last checkpoint");
   command->add_flag("--dry-run", options->dry_run,
-                    "Two steps in memory: print configuration, time and memory; write nothing");
+                    "A few steps in memory: print configuration, time and memory; write nothing");
   add_common_options(*command, options->common);
   command->callback([options, &exit_code] { exit_code = train(*options); });
 }

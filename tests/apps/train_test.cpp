@@ -137,6 +137,8 @@ TEST_CASE("a dry run prints the configuration and writes nothing", "[cpu]") {
   REQUIRE(result.code == 0);
   CHECK(Json::parse(result.out)["training"]["steps"] == 30);
   CHECK_THAT(result.err, Catch::Contains("tokens/s") && Catch::Contains("activations"));
+  words.insert(words.end(), {"--steps", "1"});
+  CHECK(run_program(MASQUE_BINARY, words).code == 0);
   CHECK_FALSE(fs::exists(scratch / "run"));
 }
 
