@@ -10,8 +10,7 @@ source apps/setup.sh
 
 prompt="ROMEO:"
 template="ROMEO:
-What ________ is this, that comes so ____ to my door?
-"
+What ________ is this man, that comes so ____ to my door?"
 heading() { printf '\n== %s\n' "$1"; }
 masque() { build/cpu/apps/masque "$@"; }
 
@@ -49,7 +48,8 @@ if ! masque data fetch tinyshakespeare; then
     echo "Numbers will not be those of the README."
     [ -f "$data" ] || masque data synth "$data" --chars 1000000 --seed 1
     prompt=$(grep -m 1 . "$data" | cut -c 1-6)
-    template=$(grep -m 1 '.\{40\}' "$data" | cut -c 1-40 | sed 's/^\(.\{12\}\).\{8\}/\1________/')
+    passage=$(head -c 64 "$data")
+    template=${passage:0:20}________${passage:28}
   fi
 fi
 
@@ -86,8 +86,9 @@ row "LLaDA nelbo" "≤" "$(field "$llada_json" nats_per_token)" \
   "$(LC_ALL=C printf 'upper bound; 95%% of its estimate: %.4f to %.4f' "$low" "$high")"
 row "bigram" " " "$(field "$ar_json" bigram)" "counts of pairs"
 row "AR exact" "=" "$(field "$ar_json" nats_per_token)" "exact"
-printf '  %s test tokens in %s windows, no context before a window\n' \
-  "$(field "$ar_json" tokens)" "$(field "$ar_json" windows)"
+count() { field "$ar_json" "$1" | sed ':a; s/\B[0-9]\{3\}\>/,&/; ta'; }
+printf '  the same %s test tokens for all, in %s windows, no context before a window\n' \
+  "$(count tokens)" "$(count windows)"
 
 heading "LLaDA goes on from \"$prompt\""
 masque sample "$llada" --prompt "$prompt" --strategy ancestral
