@@ -138,7 +138,7 @@ TEST_CASE("what reads a run refuses bad input", "[cpu]") {
   check_refused(folder, {"eval", run.path() + "-none"}, {"-none"});
   check_refused(folder, {"sample", run.path() + "-none"}, {"-none"});
   check_refused(folder, {}, {"--help"});
-  check_refused(folder, {"evaluate"}, {"--help"});
+  check_refused(folder, {"evaluate"}, {"evaluate", "did you mean eval?"});
 
   spill(run.file("greek.txt"), slurp(run.data()).substr(0, 100) + "λ and more of it");
   refuses("eval", {"--data", run.file("greek.txt").string(), "--split", "all"}, {"λ", "100"});
