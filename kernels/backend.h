@@ -7,15 +7,26 @@
 #include <string>
 #include <type_traits>
 
+struct CUstream_st;  // CUDA's: a cudaStream_t points to one
+
 namespace masque {
 
 struct Cpu {};
+struct Cuda {};
 
 // A place and an activation type. Passed by value as a kernel's first argument.
 template <class Device, class Real>
 struct On {
   using device = Device;
   using real = Real;
+};
+
+// On a GPU kernels run later, in the order of their stream.
+template <class Real>
+struct On<Cuda, Real> {
+  using device = Cuda;
+  using real = Real;
+  CUstream_st* stream = nullptr;
 };
 
 // Master weights, gradients and optimizer state: float, or double where activations are double.
