@@ -18,5 +18,7 @@ struct GatherRows {
 
 template <class Real>
 void gather_rows(On<Cpu, Real> on, const GatherRows<Real>& args);
+template <class Real>
+void gather_rows(On<Cuda, Real> on, const GatherRows<Real>& args);
 
 }  // namespace masque

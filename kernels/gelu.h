@@ -28,5 +28,9 @@ template <class Real>
 void gelu_forward(On<Cpu, Real> on, const GeluForward<Real>& args);
 template <class Real>
 void gelu_backward(On<Cpu, Real> on, const GeluBackward<Real>& args);
+template <class Real>
+void gelu_forward(On<Cuda, Real> on, const GeluForward<Real>& args);
+template <class Real>
+void gelu_backward(On<Cuda, Real> on, const GeluBackward<Real>& args);
 
 }  // namespace masque

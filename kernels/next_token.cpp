@@ -14,7 +14,7 @@ void next_token(On<Cpu, Real> /*on*/, const NextToken<Real>& args) {
       const std::int64_t out = b * T + t;
       args.targets[out] = shifted ? tokens[t] : tokens[t + 1];
       args.inputs[out] = shifted ? (t == 0 ? args.first_token : tokens[t - 1]) : tokens[t];
-      args.weights[out] = t < length ? static_cast<stat_t<Real>>(args.normaliser) : 0;
+      args.weights[out] = t < length ? static_cast<stat_t<Real>>(args.state->normaliser) : 0;
     }
   }
 }

@@ -1,11 +1,12 @@
 // next_token: what random_mask is to LLaDA, to AR. inputs = first_token, x_1 … x_{T−1}; targets =
-// x_1 … x_T; every real token weighs normaliser. Without a first token (−1) rows hold T + 1 tokens:
-// inputs x_0 … x_{T−1}. Moves: reads N ids, writes 2N ids and N weights. Memory bound.
+// x_1 … x_T; every real token weighs state.normaliser. Without a first token (−1) rows hold T + 1
+// tokens: inputs x_0 … x_{T−1}. Moves: reads N ids, writes 2N ids and N weights. Memory bound.
 #pragma once
 
 #include <cstdint>
 
 #include "kernels/backend.h"
+#include "kernels/step_state.h"
 
 namespace masque {
 
@@ -16,12 +17,14 @@ struct NextToken {
   stat_t<Real>* weights;        // (B,T) 0 past a row's length
   const std::int32_t* tokens;   // (B,T), or (B,T+1) without a first token
   const std::int32_t* lengths;  // (B) real targets of each row; or null: all T
-  double normaliser;            // 1/Σ real tokens of the effective batch
+  const StepState* state;       // normaliser
   std::int32_t first_token;     // [START], or −1: none
   std::int64_t B, T;
 };
 
 template <class Real>
 void next_token(On<Cpu, Real> on, const NextToken<Real>& args);
+template <class Real>
+void next_token(On<Cuda, Real> on, const NextToken<Real>& args);
 
 }  // namespace masque

@@ -23,5 +23,9 @@ template <class Real>
 void rope_forward(On<Cpu, Real> on, const Rope<Real>& args);
 template <class Real>
 void rope_backward(On<Cpu, Real> on, const Rope<Real>& args);
+template <class Real>
+void rope_forward(On<Cuda, Real> on, const Rope<Real>& args);
+template <class Real>
+void rope_backward(On<Cuda, Real> on, const Rope<Real>& args);
 
 }  // namespace masque

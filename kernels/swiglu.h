@@ -28,5 +28,9 @@ template <class Real>
 void swiglu_forward(On<Cpu, Real> on, const SwigluForward<Real>& args);
 template <class Real>
 void swiglu_backward(On<Cpu, Real> on, const SwigluBackward<Real>& args);
+template <class Real>
+void swiglu_forward(On<Cuda, Real> on, const SwigluForward<Real>& args);
+template <class Real>
+void swiglu_backward(On<Cuda, Real> on, const SwigluBackward<Real>& args);
 
 }  // namespace masque
