@@ -40,5 +40,9 @@ template <class Real>
 void layernorm_forward(On<Cpu, Real> on, const LayernormForward<Real>& args);
 template <class Real>
 void layernorm_backward(On<Cpu, Real> on, const LayernormBackward<Real>& args);
+template <class Real>
+void layernorm_forward(On<Cuda, Real> on, const LayernormForward<Real>& args);
+template <class Real>
+void layernorm_backward(On<Cuda, Real> on, const LayernormBackward<Real>& args);
 
 }  // namespace masque

@@ -36,5 +36,9 @@ template <class Real>
 void residual_dropout_forward(On<Cpu, Real> on, const ResidualDropoutForward<Real>& args);
 template <class Real>
 void residual_dropout_backward(On<Cpu, Real> on, const ResidualDropoutBackward<Real>& args);
+template <class Real>
+void residual_dropout_forward(On<Cuda, Real> on, const ResidualDropoutForward<Real>& args);
+template <class Real>
+void residual_dropout_backward(On<Cuda, Real> on, const ResidualDropoutBackward<Real>& args);
 
 }  // namespace masque

@@ -36,5 +36,9 @@ template <class Real>
 void rmsnorm_forward(On<Cpu, Real> on, const RmsnormForward<Real>& args);
 template <class Real>
 void rmsnorm_backward(On<Cpu, Real> on, const RmsnormBackward<Real>& args);
+template <class Real>
+void rmsnorm_forward(On<Cuda, Real> on, const RmsnormForward<Real>& args);
+template <class Real>
+void rmsnorm_backward(On<Cuda, Real> on, const RmsnormBackward<Real>& args);
 
 }  // namespace masque
