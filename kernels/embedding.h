@@ -32,5 +32,9 @@ template <class Real>
 void embedding_forward(On<Cpu, Real> on, const EmbeddingForward<Real>& args);
 template <class Real>
 void embedding_backward(On<Cpu, Real> on, const EmbeddingBackward<Real>& args);
+template <class Real>
+void embedding_forward(On<Cuda, Real> on, const EmbeddingForward<Real>& args);
+template <class Real>
+void embedding_backward(On<Cuda, Real> on, const EmbeddingBackward<Real>& args);
 
 }  // namespace masque

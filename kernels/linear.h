@@ -12,10 +12,10 @@ namespace masque {
 
 template <class Real>
 struct LinearForward {
-  Real* out;                  // (N,OC)
-  const Real* x;              // (N,IC)
-  const Real* weight;         // (OC,IC)
-  const param_t<Real>* bias;  // (OC), or null
+  Real* out;           // (N,OC)
+  const Real* x;       // (N,IC)
+  const Real* weight;  // (OC,IC)
+  const Real* bias;    // (OC), or null
   std::int64_t N, IC, OC;
 };
 
@@ -34,5 +34,9 @@ template <class Real>
 void linear_forward(On<Cpu, Real> on, const LinearForward<Real>& args);
 template <class Real>
 void linear_backward(On<Cpu, Real> on, const LinearBackward<Real>& args);
+template <class Real>
+void linear_forward(On<Cuda, Real> on, const LinearForward<Real>& args);
+template <class Real>
+void linear_backward(On<Cuda, Real> on, const LinearBackward<Real>& args);
 
 }  // namespace masque
