@@ -46,5 +46,9 @@ template <class Real>
 void attention_forward(On<Cpu, Real> on, const AttentionForward<Real>& args);
 template <class Real>
 void attention_backward(On<Cpu, Real> on, const AttentionBackward<Real>& args);
+template <class Real>
+void attention_forward(On<Cuda, Real> on, const AttentionForward<Real>& args);
+template <class Real>
+void attention_backward(On<Cuda, Real> on, const AttentionBackward<Real>& args);
 
 }  // namespace masque

@@ -22,5 +22,7 @@ struct AttentionDecode {
 
 template <class Real>
 void attention_decode(On<Cpu, Real> on, const AttentionDecode<Real>& args);
+template <class Real>
+void attention_decode(On<Cuda, Real> on, const AttentionDecode<Real>& args);
 
 }  // namespace masque

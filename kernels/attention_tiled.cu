@@ -1,0 +1,397 @@
+#include "kernels/attention_tiled.h"
+
+#include <algorithm>
+
+#include "kernels/attention_head.cuh"
+#include "kernels/attention_tiled.cuh"
+
+namespace masque {
+namespace {
+
+constexpr float kLog2e = 1.4426950408889634f, kLn2 = 0.6931471805599453f;
+
+// Which weights of `queries` rows from i0 and kKeepKeys·chunks keys from j0 are kept: of one warp,
+// which alone reads them.
+__device__ __forceinline__ void draw_keeps(std::uint16_t* keeps, const AttentionDropout& dropout,
+                                           int i0, int j0, int queries, int chunks) {
+  __syncwarp();
+  GPU_ROLLED
+  for (int n = static_cast<int>(threadIdx.x) % 32; n < queries * chunks; n += 32) {
+    keeps[n] = dropout.keep(i0 + n / chunks, j0 + n % chunks * kKeepKeys);
+  }
+  __syncwarp();
+}
+
+template <int HS>
+struct ForwardTile {
+  static constexpr int kSets = 2;
+  static constexpr int kWarpQueries = kSets * kMmaRows;
+  static constexpr int kQueries = kTiledWarps * kWarpQueries;
+  static constexpr int kKeys = HS <= 96 ? 64 : 32;
+  static constexpr int kChunks = kKeys / kKeepKeys;
+  static constexpr std::size_t room(bool dropout) {
+    return tile_room<HS>(kQueries) + 4 * tile_room<HS>(kKeys) +
+           (dropout ? shared_room(sizeof(std::uint16_t) * kQueries * kChunks) : 0);
+  }
+};
+
+// The softmax so far of each row that a lane holds part of: [set][e/2].
+template <int Sets>
+struct OnlineSoftmax {
+  float largest[Sets][2], sum[Sets][2];
+
+  // From scores to weights exp2(scale·(score − largest)); shrinks what was summed before.
+  template <int N, int D>
+  __device__ __forceinline__ void add(float (&scores)[Sets][N][4], float (&out)[Sets][D][4],
+                                      float scale) {
+    GPU_UNROLL
+    for (int set = 0; set < Sets; ++set) {
+      GPU_UNROLL
+      for (int half = 0; half < 2; ++half) {
+        const int first = 2 * half;
+        float top = largest[set][half];
+        GPU_UNROLL
+        for (int n = 0; n < N; ++n) {
+          top = fmaxf(top, fmaxf(scores[set][n][first], scores[set][n][first + 1]));
+        }
+        top = quad_max(top);
+        const float shrink = exp2_approx((largest[set][half] - top) * scale);
+        largest[set][half] = top;
+        GPU_UNROLL
+        for (int d = 0; d < D; ++d) {
+          out[set][d][first] *= shrink;
+          out[set][d][first + 1] *= shrink;
+        }
+        float total = sum[set][half] * shrink;
+        GPU_UNROLL
+        for (int n = 0; n < N; ++n) {
+          GPU_UNROLL
+          for (int e = first; e < first + 2; ++e) {
+            scores[set][n][e] = exp2_approx(fmaf(scores[set][n][e], scale, -top * scale));
+            total += scores[set][n][e];
+          }
+        }
+        sum[set][half] = total;
+      }
+    }
+  }
+};
+
+template <int HS, bool Dropout>
+__global__ void __launch_bounds__(kTiledThreads)
+    attention_tiled_forward_kernel(AttentionForward<bf16> args, int tiles) {
+  using Sizes = ForwardTile<HS>;
+  constexpr int kSets = Sizes::kSets, kKeys = Sizes::kKeys, kChunks = Sizes::kChunks;
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  const int task = static_cast<int>(blockIdx.x) / tiles;
+  const int tile = tiles - 1 - static_cast<int>(blockIdx.x) % tiles;  // the longest first
+  const int block_i0 = tile * Sizes::kQueries, i0 = block_i0 + warp * Sizes::kWarpQueries;
+  const AttentionHead at = head_of(args, task);
+  const float scale = kLog2e / sqrtf(static_cast<float>(HS));
+
+  SharedPieces shared;
+  bf16* queries = shared.take<bf16>(Sizes::kQueries * kTileStride<HS>);
+  bf16* const keys[2] = {shared.take<bf16>(kKeys * kTileStride<HS>),
+                         shared.take<bf16>(kKeys * kTileStride<HS>)};
+  bf16* const values[2] = {shared.take<bf16>(kKeys * kTileStride<HS>),
+                           shared.take<bf16>(kKeys * kTileStride<HS>)};
+  std::uint16_t* keeps = nullptr;
+  if constexpr (Dropout) {
+    keeps = shared.take<std::uint16_t>(Sizes::kQueries * kChunks) +
+            warp * Sizes::kWarpQueries * kChunks;
+  }
+  bf16* own = queries + warp * Sizes::kWarpQueries * kTileStride<HS>;
+
+  const int end = block_i0 >= at.length ? 0
+                  : args.causal         ? std::min(block_i0 + Sizes::kQueries, at.length)
+                                        : at.length;
+  const auto copy_keys = [&](int j0) {
+    const int stage = j0 / kKeys % 2;
+    copy_tile<HS, kKeys>(keys[stage], args.qkv + at.k, at.qkv_stride, j0, end);
+    copy_tile<HS, kKeys>(values[stage], args.qkv + at.v, at.qkv_stride, j0, end);
+    commit_copies();
+  };
+  copy_tile<HS, Sizes::kQueries>(queries, args.qkv + at.q, at.qkv_stride, block_i0, at.length);
+  copy_keys(0);
+
+  float out[kSets][HS / 8][4] = {};
+  OnlineSoftmax<kSets> softmax;
+  GPU_UNROLL
+  for (int set = 0; set < kSets; ++set) {
+    GPU_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      softmax.largest[set][half] = -INFINITY;
+      softmax.sum[set][half] = 0;
+    }
+  }
+  for (int j0 = 0; j0 < end; j0 += kKeys) {
+    wait_copies<0>();
+    __syncthreads();  // this tile is here, and nobody reads the one before it any more
+    if (j0 + kKeys < end) copy_keys(j0 + kKeys);
+    if (args.causal && j0 >= i0 + Sizes::kWarpQueries) continue;  // past what the warp may see
+    if constexpr (Dropout) {
+      draw_keeps(keeps, dropout_of(args, task), i0, j0, Sizes::kWarpQueries, kChunks);
+    }
+    float scores[kSets][kKeys / 8][4];
+    multiply<HS>(scores, own, keys[j0 / kKeys % 2]);
+    if (j0 + kKeys > end || (args.causal && j0 + kKeys - 1 > i0)) {
+      GPU_UNROLL
+      for (int set = 0; set < kSets; ++set) {
+        GPU_UNROLL
+        for (int e = 0; e < 4; ++e) {
+          const int i = i0 + set * kMmaRows + lane / 4 + e / 2 * 8;
+          const int visible = args.causal ? std::min(i + 1, end) : end;
+          GPU_UNROLL
+          for (int n = 0; n < kKeys / 8; ++n) {
+            if (j0 + 8 * n + lane % 4 * 2 + e % 2 >= visible) scores[set][n][e] = -INFINITY;
+          }
+        }
+      }
+    }
+    softmax.add(scores, out, scale);
+    if constexpr (Dropout) {
+      GPU_UNROLL
+      for (int set = 0; set < kSets; ++set) {
+        GPU_UNROLL
+        for (int n = 0; n < kKeys / 8; ++n) {
+          GPU_UNROLL
+          for (int e = 0; e < 4; ++e) {
+            const int row = set * kMmaRows + lane / 4 + e / 2 * 8;
+            const int bit = n % 2 * 8 + lane % 4 * 2 + e % 2;
+            if ((keeps[row * kChunks + n / 2] >> bit & 1) == 0) scores[set][n][e] = 0;
+          }
+        }
+      }
+    }
+    add_product<HS>(out, scores, values[j0 / kKeys % 2]);
+  }
+  wait_copies<0>();  // where there was no key to walk over
+
+  const int T = static_cast<int>(args.T);
+  const auto kept = static_cast<float>(1 / (1 - args.p));
+  GPU_UNROLL
+  for (int set = 0; set < kSets; ++set) {
+    GPU_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      const int i = i0 + set * kMmaRows + lane / 4 + half * 8;
+      const float sum = quad_sum(softmax.sum[set][half]);
+      GPU_UNROLL
+      for (int d = 0; d < HS / 8; ++d) {
+        out[set][d][2 * half] *= kept / sum;
+        out[set][d][2 * half + 1] *= kept / sum;
+      }
+      if (lane % 4 == 0 && i < T) {
+        const float lse = softmax.largest[set][half] * scale * kLn2 + logf(sum);
+        args.lse[at.lse + i] = i < at.length ? lse : 0.0f;
+      }
+    }
+  }
+  write_rows<HS>(args.out + at.out, at.out_stride, own, out, 1.0f, i0, at.length, T);
+}
+
+// What the backward must know of a query: the lse in powers of 2, infinite for a query past its
+// length, and Σ_j P_ij ∂loss/∂P_ij = out_i · dout_i.
+struct QueryStats {
+  float lse, delta;
+};
+
+template <int HS>
+struct BackwardTile {
+  static constexpr int kSets = HS <= 64 ? 2 : 1;
+  static constexpr int kWarpRows = kSets * kMmaRows;
+  static constexpr int kRows = kTiledWarps * kWarpRows;
+  static constexpr int kColumns = 32;
+  static constexpr int kKeeps = kRows * kColumns / kKeepKeys;
+  static constexpr std::size_t room(bool dropout) {
+    return 2 * tile_room<HS>(kRows) + 4 * tile_room<HS>(kColumns) +
+           2 * shared_room(sizeof(QueryStats) * kColumns) +
+           (dropout ? shared_room(sizeof(std::uint16_t) * kKeeps) : 0);
+  }
+};
+
+// Either a block's rows are queries and its columns keys, and it writes dq; or its rows are keys
+// and its columns queries, and it writes dk and dv. The first finds stats (B·NH, tiles·kRows).
+template <int HS, bool KeyRows, bool Dropout>
+__global__ void __launch_bounds__(kTiledThreads)
+    attention_tiled_backward_kernel(AttentionBackward<bf16> args, QueryStats* stats, int tiles) {
+  using Sizes = BackwardTile<HS>;
+  constexpr int kSets = Sizes::kSets, kColumns = Sizes::kColumns, kN = kColumns / 8;
+  constexpr int kWarpQueries = KeyRows ? kColumns : Sizes::kWarpRows;
+  constexpr int kChunks = (KeyRows ? Sizes::kWarpRows : kColumns) / kKeepKeys;
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  const int task = static_cast<int>(blockIdx.x) / tiles;
+  const int tile = static_cast<int>(blockIdx.x) % tiles;
+  const int block_row0 = (KeyRows ? tile : tiles - 1 - tile) * Sizes::kRows;  // the longest first
+  const int row0 = block_row0 + warp * Sizes::kWarpRows;
+  const AttentionHead at = head_of(args, task);
+  const float scale = 1 / sqrtf(static_cast<float>(HS));
+  const auto kept = static_cast<float>(1 / (1 - args.p));
+  stats += std::int64_t{task} * tiles * Sizes::kRows;
+
+  SharedPieces shared;
+  bf16* score_rows = shared.take<bf16>(Sizes::kRows * kTileStride<HS>);  // q or k
+  bf16* value_rows = shared.take<bf16>(Sizes::kRows * kTileStride<HS>);  // dout or v
+  bf16* const score_columns[2] = {shared.take<bf16>(kColumns * kTileStride<HS>),
+                                  shared.take<bf16>(kColumns * kTileStride<HS>)};
+  bf16* const value_columns[2] = {shared.take<bf16>(kColumns * kTileStride<HS>),
+                                  shared.take<bf16>(kColumns * kTileStride<HS>)};
+  QueryStats* const column_stats[2] = {shared.take<QueryStats>(kColumns),
+                                       shared.take<QueryStats>(kColumns)};
+  std::uint16_t* keeps = nullptr;
+  if constexpr (Dropout) {
+    keeps = shared.take<std::uint16_t>(Sizes::kKeeps) + warp * kWarpQueries * kChunks;
+  }
+
+  const bf16 *q = args.qkv + at.q, *k = args.qkv + at.k, *v = args.qkv + at.v;
+  const bf16* dout = args.dout + at.out;
+  const int begin = KeyRows && args.causal ? block_row0 : 0;
+  const int end = block_row0 >= at.length     ? 0
+                  : !KeyRows && args.causal ? std::min(block_row0 + Sizes::kRows, at.length)
+                                            : at.length;
+  const auto copy_columns = [&](int column0) {
+    const int stage = column0 / kColumns % 2;
+    copy_tile<HS, kColumns>(score_columns[stage], KeyRows ? q : k, at.qkv_stride, column0, end);
+    copy_tile<HS, kColumns>(value_columns[stage], KeyRows ? dout : v,
+                            KeyRows ? at.out_stride : at.qkv_stride, column0, end);
+    constexpr int kPieceStats = 16 / sizeof(QueryStats);
+    if (KeyRows && threadIdx.x < kColumns / kPieceStats) {
+      const unsigned first = kPieceStats * threadIdx.x;
+      copy_async16(column_stats[stage] + first, stats + column0 + first);
+    }
+    commit_copies();
+  };
+  copy_tile<HS, Sizes::kRows>(score_rows, KeyRows ? k : q, at.qkv_stride, block_row0, at.length);
+  copy_tile<HS, Sizes::kRows>(value_rows, KeyRows ? v : dout,
+                              KeyRows ? at.qkv_stride : at.out_stride, block_row0, at.length);
+  copy_columns(begin);
+  score_rows += warp * Sizes::kWarpRows * kTileStride<HS>;
+  value_rows += warp * Sizes::kWarpRows * kTileStride<HS>;
+
+  QueryStats row_stats[kSets][2];
+  if constexpr (!KeyRows) {
+    GPU_UNROLL
+    for (int set = 0; set < kSets; ++set) {
+      GPU_UNROLL
+      for (int half = 0; half < 2; ++half) {
+        const int i = row0 + set * kMmaRows + lane / 4 + half * 8;
+        QueryStats& of = row_stats[set][half];
+        of = {i < at.length ? args.lse[at.lse + i] * kLog2e : INFINITY, 0.0f};
+        for (int d = lane % 4 * 8; i < at.length && d < HS; d += 32) {
+          const std::int64_t n = at.out + i * at.out_stride + d;
+          const Pack<bf16> out_pack = load_pack(args.out + n), dout_pack = load_pack(args.dout + n);
+          for (int e = 0; e < 8; ++e) of.delta += out_pack[e] * dout_pack[e];
+        }
+        of.delta = quad_sum(of.delta);
+        if (lane % 4 == 0) stats[i] = of;
+      }
+    }
+  }
+
+  float dscore_rows[kSets][HS / 8][4] = {};                 // dq or dk
+  float dvalue_rows[KeyRows ? kSets : 1][HS / 8][4] = {};  // dv
+  for (int column0 = begin; column0 < end; column0 += kColumns) {
+    const int stage = column0 / kColumns % 2;
+    const int i0 = KeyRows ? column0 : row0, j0 = KeyRows ? row0 : column0;
+    wait_copies<0>();
+    __syncthreads();  // this tile is here, and nobody reads the one before it any more
+    if (column0 + kColumns < end) copy_columns(column0 + kColumns);
+    if (args.causal && j0 >= i0 + kWarpQueries) continue;  // no key that a query sees
+    if constexpr (Dropout) draw_keeps(keeps, dropout_of(args, task), i0, j0, kWarpQueries, kChunks);
+    float scores[kSets][kN][4], dweights[kSets][kN][4];
+    multiply<HS>(scores, score_rows, score_columns[stage]);
+    multiply<HS>(dweights, value_rows, value_columns[stage]);
+    const bool whole = j0 + (KeyRows ? 0 : kColumns) <= at.length &&
+                       (!args.causal || j0 + kChunks * kKeepKeys - 1 <= i0);
+    GPU_UNROLL
+    for (int set = 0; set < kSets; ++set) {
+      GPU_UNROLL
+      for (int n = 0; n < kN; ++n) {
+        GPU_UNROLL
+        for (int e = 0; e < 4; ++e) {
+          const int row = set * kMmaRows + lane / 4 + e / 2 * 8;
+          const int column = 8 * n + lane % 4 * 2 + e % 2;
+          const int query = KeyRows ? column : row, key = KeyRows ? row : column;
+          const QueryStats of = KeyRows ? column_stats[stage][column] : row_stats[set][e / 2];
+          float weight = exp2_approx(fmaf(scores[set][n][e], scale * kLog2e, -of.lse));
+          if (!whole && (j0 + key >= at.length || (args.causal && j0 + key > i0 + query))) {
+            weight = 0;
+          }
+          float kept_weight = weight, dweight = dweights[set][n][e] * kept;
+          if (Dropout && (keeps[query * kChunks + key / kKeepKeys] >> key % kKeepKeys & 1) == 0) {
+            kept_weight = dweight = 0;
+          }
+          scores[set][n][e] = kept_weight;
+          dweights[set][n][e] = weight * (dweight - of.delta);
+        }
+      }
+    }
+    if constexpr (KeyRows) add_product<HS>(dvalue_rows, scores, value_columns[stage]);
+    add_product<HS>(dscore_rows, dweights, score_columns[stage]);
+  }
+  wait_copies<0>();  // where there was nothing to walk over
+
+  const int T = static_cast<int>(args.T);
+  write_rows<HS>(args.dqkv + (KeyRows ? at.k : at.q), at.qkv_stride, score_rows, dscore_rows, scale,
+                 row0, at.length, T);
+  if constexpr (KeyRows) {
+    write_rows<HS>(args.dqkv + at.v, at.qkv_stride, value_rows, dvalue_rows, kept, row0, at.length,
+                   T);
+  }
+}
+
+bool is_tiled_size(std::int64_t HS) {
+  return HS == 32 || HS == 64 || HS == 96 || HS == 128;
+}
+
+// Calls function(HS, whether there is dropout), both constants.
+template <class Args, class Function>
+void with_constants(const Args& args, const Function& function) {
+  const auto with_size = [&](auto size) {
+    args.p > 0 ? function(size, std::true_type{}) : function(size, std::false_type{});
+  };
+  if (args.HS == 32) with_size(std::integral_constant<int, 32>{});
+  if (args.HS == 64) with_size(std::integral_constant<int, 64>{});
+  if (args.HS == 96) with_size(std::integral_constant<int, 96>{});
+  if (args.HS == 128) with_size(std::integral_constant<int, 128>{});
+}
+
+}  // namespace
+
+bool attention_tiled_fits(const AttentionForward<bf16>& args) {
+  return is_tiled_size(args.HS) && packs_fit<bf16>(args.HS, args.out, args.qkv);
+}
+
+bool attention_tiled_fits(const AttentionBackward<bf16>& args) {
+  return is_tiled_size(args.HS) && packs_fit<bf16>(args.HS, args.dqkv, args.dout, args.out, args.qkv);
+}
+
+void attention_tiled_forward(On<Cuda, bf16> on, const AttentionForward<bf16>& args) {
+  with_constants(args, [&](auto size, auto dropout) {
+    constexpr int HS = decltype(size)::value;
+    constexpr bool kDropout = decltype(dropout)::value;
+    const unsigned tiles = blocks_for(args.T, ForwardTile<HS>::kQueries);
+    launch({"attention_tiled_forward", static_cast<unsigned>(args.B * args.NH) * tiles,
+            kTiledThreads, ForwardTile<HS>::room(kDropout)},
+           on.stream, attention_tiled_forward_kernel<HS, kDropout>, args, static_cast<int>(tiles));
+  });
+}
+
+void attention_tiled_backward(On<Cuda, bf16> on, const AttentionBackward<bf16>& args) {
+  with_constants(args, [&](auto size, auto dropout) {
+    constexpr int HS = decltype(size)::value;
+    constexpr bool kDropout = decltype(dropout)::value;
+    using Sizes = BackwardTile<HS>;
+    const unsigned tiles = blocks_for(args.T, Sizes::kRows);
+    const auto blocks = static_cast<unsigned>(args.B * args.NH) * tiles;
+    auto* stats = static_cast<QueryStats*>(
+        gpu_scratch(on.stream, std::size_t{blocks} * Sizes::kRows * sizeof(QueryStats)));
+    launch({"attention_tiled_dq", blocks, kTiledThreads, Sizes::room(kDropout)}, on.stream,
+           attention_tiled_backward_kernel<HS, false, kDropout>, args, stats,
+           static_cast<int>(tiles));
+    launch({"attention_tiled_dkv", blocks, kTiledThreads, Sizes::room(kDropout)}, on.stream,
+           attention_tiled_backward_kernel<HS, true, kDropout>, args, stats,
+           static_cast<int>(tiles));
+  });
+}
+
+}  // namespace masque
