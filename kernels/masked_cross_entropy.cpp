@@ -109,6 +109,12 @@ void masked_cross_entropy(On<Cpu, Real>, const MaskedCrossEntropy<Real>& args) {
     loss += static_cast<double>(args.weights[n]) * static_cast<double>(args.nll[n]);
   }
   *args.loss += loss;
+  if (args.counts == nullptr) return;
+  for (std::int64_t n = 0; n < N; ++n) {
+    if (args.weights[n] == 0) continue;
+    ++args.counts[0];
+    args.counts[1] += args.correct[n];
+  }
 }
 
 template void masked_cross_entropy(On<Cpu, float>, const MaskedCrossEntropy<float>&);

@@ -13,7 +13,8 @@ namespace masque {
 
 template <class Real>
 struct MaskedCrossEntropy {
-  double* loss;                  // (1) += Σ weight·nll, summed in order of position
+  double* loss;                  // (1) += Σ weight·nll, in an order fixed by the shape
+  std::int64_t* counts = nullptr;  // (2) += positions that weigh, those of them correct; or null
   stat_t<Real>* nll;             // (N)
   std::int32_t* correct;         // (N) 1 where the most probable entry is the target; or null
   Real* dlogits;                 // (N,V) written, may be logits itself; or null: no gradient wanted
@@ -26,5 +27,7 @@ struct MaskedCrossEntropy {
 
 template <class Real>
 void masked_cross_entropy(On<Cpu, Real> on, const MaskedCrossEntropy<Real>& args);
+template <class Real>
+void masked_cross_entropy(On<Cuda, Real> on, const MaskedCrossEntropy<Real>& args);
 
 }  // namespace masque

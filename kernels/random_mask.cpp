@@ -33,7 +33,7 @@ void random_mask(On<Cpu, Real>, const RandomMask<Real>& args) {
     const double ratio = std::fma(1 - args.epsilon, u, args.epsilon);
     const std::uint64_t mask_below = threshold(ratio);
     const double weight =
-        args.weighting == Weighting::inverse_t ? args.normaliser / ratio : args.normaliser;
+        args.weighting == Weighting::inverse_t ? state.normaliser / ratio : state.normaliser;
     const std::int64_t length = args.lengths == nullptr ? T : args.lengths[b];
     std::array<std::uint32_t, 4> words{};
     for (std::int64_t t = 0; t < T; ++t) {

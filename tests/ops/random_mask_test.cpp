@@ -31,6 +31,7 @@ Masked run(const Request& request, const std::vector<std::int32_t>& tokens) {
   state.seed = request.seed;
   state.step = request.step;
   state.first_row = request.first_row;
+  state.normaliser = request.normaliser;
   random_mask(
       On<Cpu, double>{},
       RandomMask<double>{.inputs = masked.inputs.data(),
@@ -41,7 +42,6 @@ Masked run(const Request& request, const std::vector<std::int32_t>& tokens) {
                          .sampling = request.sampling,
                          .weighting = request.weighting,
                          .epsilon = request.epsilon,
-                         .normaliser = request.normaliser,
                          .total_rows = request.total_rows,
                          .mask_token = kMask,
                          .pad_token = kPad,
