@@ -28,5 +28,7 @@ struct AdamW {
 
 template <class Real>
 void adamw(On<Cpu, Real> on, const AdamW<Real>& args);
+template <class Real>
+void adamw(On<Cuda, Real> on, const AdamW<Real>& args);
 
 }  // namespace masque

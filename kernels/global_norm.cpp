@@ -47,6 +47,7 @@ void global_norm(On<Cpu, Real>, const GlobalNorm<Real>& args) {
   args.state->grad_norm = norm;
   args.state->clip_scale = args.clip > 0 && norm > args.clip ? args.clip / norm : 1;
   args.state->finite = std::isfinite(norm) ? 1 : 0;
+  if (args.skipped != nullptr && args.state->finite == 0) ++*args.skipped;
 }
 
 template void global_norm(On<Cpu, float>, const GlobalNorm<float>&);

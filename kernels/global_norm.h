@@ -14,13 +14,16 @@ namespace masque {
 
 template <class Real>
 struct GlobalNorm {
-  StepState* state;           // grad_norm, clip_scale, finite are written
-  const param_t<Real>* grad;  // (n)
+  StepState* state;                 // grad_norm, clip_scale, finite are written
+  std::int64_t* skipped = nullptr;  // += 1 where not finite: the update is skipped; or null
+  const param_t<Real>* grad;        // (n)
   double clip;
   std::int64_t n;
 };
 
 template <class Real>
 void global_norm(On<Cpu, Real> on, const GlobalNorm<Real>& args);
+template <class Real>
+void global_norm(On<Cuda, Real> on, const GlobalNorm<Real>& args);
 
 }  // namespace masque
