@@ -1,10 +1,11 @@
 // sampling: draws a token for each row of logits. Excluded entries are −∞; then temperature (0:
 // argmax, ties to the lowest id), the top_k most probable, of these the fewest most probable with
 // mass ≥ top_p of theirs, and an inverse-CDF draw in double, by rising id. A row without a
-// distribution (NaN, +∞, all −∞) is an Error that names it. `probability` is the drawn token's at
-// temperature 1, before top_k and top_p: the confidence that LLaDA ranks by. The draw of row k is
-// Philox at {index 0, draw_rows[k], draw, stream}. Nie et al. 2025, arXiv:2502.09992, section 2.4;
-// Holtzman et al. 2019, arXiv:1904.09751 (top-p)
+// distribution (NaN, +∞, all −∞) is an Error that names it; a GPU cannot throw: it draws id 0 with
+// probability 0 and lowers bad_row. `probability` is the drawn token's at temperature 1, before
+// top_k and top_p: the confidence that LLaDA ranks by. The draw of row k is Philox at {index 0,
+// draw_rows[k], draw, stream}. Nie et al. 2025, arXiv:2502.09992, section 2.4; Holtzman et al.
+// 2019, arXiv:1904.09751 (top-p)
 #pragma once
 
 #include <cstdint>
@@ -16,11 +17,12 @@ namespace masque {
 // Real here is the type of the logits: double from a Predictor.
 template <class Real>
 struct SampleTokens {
-  std::int32_t* tokens;            // (K)
-  double* probability;             // (K), or null
-  const Real* logits;              // (K,V)
-  const std::uint8_t* excluded;    // (V) 1: never drawn; or null
-  const std::uint32_t* draw_rows;  // (K) what tells rows apart: sequence·context + position
+  std::int32_t* tokens;             // (K)
+  double* probability;              // (K), or null
+  std::int32_t* bad_row = nullptr;  // (1) GPU: K before, then the first row that failed
+  const Real* logits;               // (K,V)
+  const std::uint8_t* excluded;     // (V) 1: never drawn; or null
+  const std::uint32_t* draw_rows;   // (K) what tells rows apart: sequence·context + position
   std::uint64_t seed;
   std::uint32_t stream, draw;  // draw: the step of the generation
   double temperature;          // ≥ 0
@@ -31,5 +33,7 @@ struct SampleTokens {
 
 template <class Real>
 void sample_tokens(On<Cpu, Real> on, const SampleTokens<Real>& args);
+template <class Real>
+void sample_tokens(On<Cuda, Real> on, const SampleTokens<Real>& args);
 
 }  // namespace masque
