@@ -11,15 +11,21 @@
 
 namespace masque {
 
+#ifdef MASQUE_CUDA
+using Device = std::variant<On<Cpu, float>, On<Cpu, double>, On<Cuda, float>, On<Cuda, bf16>>;
+#else
 using Device = std::variant<On<Cpu, float>, On<Cpu, double>>;
+#endif
 
-// device: "auto" or "cpu"; dtype: "f32" or "f64". InputError for anything else, naming what this
-// build has.
+// device: "auto", "cpu", "cuda" or "cuda:N"; dtype: "auto", "f32", "f64" (CPU) or "bf16" (CUDA).
+// auto is the first GPU, in bf16, else the CPU, in f32. InputError for anything else, naming what
+// this build and machine have.
 Device make_device(const std::string& device, const std::string& dtype);
 
+bool on_gpu(const Device& device);
 DType activation_dtype(const Device& device);
 DType param_dtype(const Device& device);     // of master weights, gradients, statistics
-std::string describe(const Device& device);  // "cpu f32, 2 threads"
+std::string describe(const Device& device);  // "cpu f32, 2 threads"; "NVIDIA H100 bf16"
 
 // Number of CPU threads from here on; 0 leaves the default (OMP_NUM_THREADS, else all cores).
 void set_threads(int threads);
@@ -41,10 +47,14 @@ class Memory {
  private:
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  void (*release_)(void*) = nullptr;
 };
 
-// Copies between host and device memory; synchronous.
+// Copies between host and device memory: done, and everything before them, when they return.
 void copy_to_device(const Device& device, void* to, const void* from, std::size_t bytes);
 void copy_to_host(const Device& device, void* to, const void* from, std::size_t bytes);
+// In the order of the device's work; on a GPU not waited for.
+void copy_on_device(const Device& device, void* to, const void* from, std::size_t bytes);
+void fill_zero(const Device& device, void* memory, std::size_t bytes);
 
 }  // namespace masque

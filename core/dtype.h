@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/bf16.h"
+
 namespace masque {
 
-enum class DType { f32, f64, i32 };
+enum class DType { f32, f64, bf16, i32 };
 
 constexpr std::size_t size_of(DType dtype) {
-  return dtype == DType::f64 ? 8 : 4;
+  return dtype == DType::f64 ? 8 : dtype == DType::bf16 ? 2 : 4;
 }
 
 constexpr const char* name_of(DType dtype) {
@@ -19,6 +21,8 @@ constexpr const char* name_of(DType dtype) {
       return "f32";
     case DType::f64:
       return "f64";
+    case DType::bf16:
+      return "bf16";
     case DType::i32:
       return "i32";
   }
@@ -29,6 +33,7 @@ template <class Type>
 constexpr DType dtype_of() {
   if constexpr (std::is_same_v<Type, float>) return DType::f32;
   if constexpr (std::is_same_v<Type, double>) return DType::f64;
+  if constexpr (std::is_same_v<Type, bf16>) return DType::bf16;
   if constexpr (std::is_same_v<Type, std::int32_t>) return DType::i32;
 }
 

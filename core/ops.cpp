@@ -71,7 +71,7 @@ Tensor linear(Tape& tape, const Tensor& x, Parameter& weight, Parameter* bias,
     linear_forward(on, {.out = out.as<Real>(),
                         .x = x.as<Real>(),
                         .weight = weight.compute.as<Real>(),
-                        .bias = data_or_null<param_of<decltype(on)>>(bias),
+                        .bias = bias == nullptr ? nullptr : bias->compute.as<Real>(),
                         .N = N,
                         .IC = IC,
                         .OC = OC});
@@ -129,19 +129,22 @@ Tensor swiglu(Tape& tape, const Tensor& gate_up) {
   return out;
 }
 
-Tensor gather_rows(Tape& tape, const Tensor& x, const std::int64_t* rows, std::int64_t count) {
+Tensor gather_rows(Tape& tape, const Tensor& x, std::span<const std::int64_t> rows) {
   CHECK(!tape.training(), "gather_rows: has no backward");
+  const auto count = static_cast<std::int64_t>(rows.size());
+  auto* const device_rows = static_cast<std::int64_t*>(tape.arena().allocate_bytes(rows.size_bytes()));
+  copy_to_device(tape.device(), device_rows, rows.data(), rows.size_bytes());
   const Tensor out = tape.activation({count, x.shape[-1]});
   tape.run([&](auto on) {
     using Real = real_of<decltype(on)>;
     gather_rows(
-        on, {.out = out.as<Real>(), .x = x.as<Real>(), .rows = rows, .K = count, .C = x.shape[-1]});
+        on, {.out = out.as<Real>(), .x = x.as<Real>(), .rows = device_rows, .K = count, .C = x.shape[-1]});
   });
   return out;
 }
 
 LossResult masked_cross_entropy(Tape& tape, const Tensor& logits, const LossInputs& inputs,
-                                double* loss) {
+                                const LossTotals& totals) {
   const std::int64_t N = rows_of(logits), V = logits.shape[-1];
   CHECK(inputs.targets.shape.count() == N && inputs.weights.shape.count() == N,
         "masked_cross_entropy: targets {} and weights {} must match logits {}",
@@ -152,7 +155,8 @@ LossResult masked_cross_entropy(Tape& tape, const Tensor& logits, const LossInpu
   tape.run([&](auto on) {
     using Real = real_of<decltype(on)>;
     using Param = param_of<decltype(on)>;
-    masked_cross_entropy(on, {.loss = loss,
+    masked_cross_entropy(on, {.loss = totals.loss,
+                              .counts = totals.counts,
                               .nll = result.nll.as<Param>(),
                               .correct = result.correct.as<std::int32_t>(),
                               .dlogits = logits.grad_as<Real>(),

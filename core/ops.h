@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "core/parameter.h"
 #include "core/tape.h"
@@ -67,8 +68,8 @@ struct KeyValueCache {
 Tensor attention_decode(Tape& tape, const Tensor& qkv, std::int64_t heads, KeyValueCache& cache,
                         std::int64_t past);
 
-// x (…,C) → (K,C), the rows at flat indices `rows`. Inference only.
-Tensor gather_rows(Tape& tape, const Tensor& x, const std::int64_t* rows, std::int64_t count);
+// x (…,C) → (K,C), the rows at flat indices `rows` (host). Inference only.
+Tensor gather_rows(Tape& tape, const Tensor& x, std::span<const std::int64_t> rows);
 
 struct LossInputs {
   Tensor targets;                          // (B,T) i32
@@ -79,9 +80,13 @@ struct LossResult {
   Tensor nll;      // (B,T) param type, 0 where the weight is 0
   Tensor correct;  // (B,T) i32
 };
-// Adds Σ weight·nll to *loss (device memory) and, in training, writes the gradient of the logits
-// (B,T,V).
+// Where a loss is added up, in device memory.
+struct LossTotals {
+  double* loss = nullptr;          // += Σ weight·nll
+  std::int64_t* counts = nullptr;  // (2) += positions that weigh, those predicted right; or null
+};
+// In training also writes the gradient of the logits (B,T,V).
 LossResult masked_cross_entropy(Tape& tape, const Tensor& logits, const LossInputs& inputs,
-                                double* loss);
+                                const LossTotals& totals);
 
 }  // namespace masque

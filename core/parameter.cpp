@@ -1,6 +1,7 @@
 #include "core/parameter.h"
 
-#include <cstring>
+#include <algorithm>
+#include <type_traits>
 
 #include "core/check.h"
 
@@ -37,8 +38,11 @@ void ParameterStore::allocate() {
   const std::size_t bytes = static_cast<std::size_t>(arena_count_) * size_of(dtype);
   masters_ = Memory(device_, bytes, "parameters");
   grads_ = Memory(device_, bytes, "gradients");
-  CHECK(activation_dtype(device_) == dtype, "parameters: {} activations need a compute copy of {}",
-        name_of(activation_dtype(device_)), name_of(dtype));
+  const DType activation = activation_dtype(device_);
+  if (activation != dtype) {
+    computes_ = Memory(device_, static_cast<std::size_t>(arena_count_) * size_of(activation),
+                       "parameters as " + std::string(name_of(activation)));
+  }
 
   std::int64_t next_matrix = 0;
   std::int64_t next_vector = matrix_count_;
@@ -48,12 +52,17 @@ void ParameterStore::allocate() {
     parameter.master = {parameter.shape, dtype, masters_.data() + offset, nullptr, -1};
     parameter.grad = {parameter.shape, dtype, grads_.data() + offset, nullptr, -1};
     parameter.compute = parameter.master;
+    if (activation != dtype) {
+      const std::size_t compute_offset = static_cast<std::size_t>(next) * size_of(activation);
+      parameter.compute = {parameter.shape, activation, computes_.data() + compute_offset, nullptr,
+                           -1};
+    }
     next += padded(parameter.shape.count());
   }
 }
 
 void ParameterStore::zero_grad() {
-  std::memset(grads_.data(), 0, grads_.size());
+  fill_zero(device_, grads_.data(), grads_.size());
 }
 
 void ParameterStore::write(const Parameter& parameter, std::span<const double> values) {
@@ -61,10 +70,18 @@ void ParameterStore::write(const Parameter& parameter, std::span<const double> v
         "parameter {}: {} values for shape {}", parameter.name, values.size(), parameter.shape);
   std::visit(
       [&](auto on) {
-        using Param = param_t<typename decltype(on)::real>;
-        const std::vector<Param> converted(values.begin(), values.end());
-        copy_to_device(device_, parameter.master.data, converted.data(),
-                       converted.size() * sizeof(Param));
+        using Real = typename decltype(on)::real;
+        using Param = param_t<Real>;
+        const std::vector<Param> master(values.begin(), values.end());
+        copy_to_device(device_, parameter.master.data, master.data(),
+                       master.size() * sizeof(Param));
+        if constexpr (!std::is_same_v<Real, Param>) {
+          std::vector<Real> compute(master.size());
+          std::transform(master.begin(), master.end(), compute.begin(),
+                         [](Param value) { return static_cast<Real>(value); });
+          copy_to_device(device_, parameter.compute.data, compute.data(),
+                         compute.size() * sizeof(Real));
+        }
       },
       device_);
 }

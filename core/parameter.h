@@ -45,13 +45,14 @@ class ParameterStore {
   std::int64_t matrix_count() const { return matrix_count_; }
   void* masters() const { return masters_.data(); }
   void* grads() const { return grads_.data(); }
+  void* computes() const { return computes_.data(); }        // null where masters serve
   std::int64_t offset_of(const Parameter& parameter) const;  // elements into the flat arenas
   const Device& device() const { return device_; }
 
  private:
   Device device_;
   std::deque<Parameter> parameters_;
-  Memory masters_, grads_;
+  Memory masters_, grads_, computes_;
   std::int64_t count_ = 0, arena_count_ = 0, matrix_count_ = 0;
 };
 
