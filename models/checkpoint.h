@@ -26,6 +26,7 @@ class RunFolder {
   std::filesystem::path tokenizer() const { return path_ / "tokenizer.json"; }
   std::filesystem::path environment() const { return path_ / "environment.json"; }
   std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
+  std::filesystem::path products() const { return path_ / "products.txt"; }
   std::filesystem::path samples() const { return path_ / "samples"; }
 
   // The folder checkpoints/step_N of "best", "last" or a step number N. InputError naming those

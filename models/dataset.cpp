@@ -139,7 +139,7 @@ Sequences::Sequences(std::span<const std::int32_t> tokens, std::int64_t length, 
   count_ = std::min(1 + divide_up(total - length, step), divide_up(total, step));
 }
 
-std::int64_t Sequences::read(std::int64_t index, std::int32_t* tokens) const {
+Sequences::Place Sequences::find(std::int64_t index) const {
   CHECK(index >= 0, "Sequences: index {} must not be negative", index);
   const auto total = static_cast<std::int64_t>(tokens_.size());
   std::int64_t begin = 0;
@@ -154,10 +154,18 @@ std::int64_t Sequences::read(std::int64_t index, std::int32_t* tokens) const {
     const auto starts = static_cast<std::uint64_t>(total - length_ + 1);
     begin = static_cast<std::int64_t>(((std::uint64_t{draw[0]} << 32) | draw[1]) % starts);
   }
-  const std::int64_t real = std::min(length_, total - begin);
-  std::copy_n(tokens_.begin() + begin, real, tokens);
-  std::fill(tokens + real, tokens + length_, Tokenizer::kPad);
-  return real;
+  return {begin, std::min(length_, total - begin)};
+}
+
+void Sequences::read(const Place& place, std::int32_t* tokens) const {
+  std::copy_n(tokens_.begin() + place.begin, place.real, tokens);
+  std::fill(tokens + place.real, tokens + length_, Tokenizer::kPad);
+}
+
+std::int64_t Sequences::read(std::int64_t index, std::int32_t* tokens) const {
+  const Place place = find(index);
+  read(place, tokens);
+  return place.real;
 }
 
 std::int64_t permuted(std::int64_t index, std::int64_t count, std::uint64_t seed,

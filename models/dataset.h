@@ -45,8 +45,14 @@ class Sequences {
     return count_;
   }  // sequences an epoch (crops: as if stride were length)
   std::int64_t length() const { return length_; }
-  // Sequence number `index` of the whole run (0, 1, …, across epochs): writes `length` tokens,
-  // padded with [PAD], and returns how many are real.
+  // Where a sequence lies in the split: its first token, and how many of `length` are real.
+  struct Place {
+    std::int64_t begin = 0, real = 0;
+  };
+  // Sequence number `index` of the whole run (0, 1, …, across epochs).
+  Place find(std::int64_t index) const;
+  // Writes `length` tokens, padded with [PAD]; by index also returns how many are real.
+  void read(const Place& place, std::int32_t* tokens) const;
   std::int64_t read(std::int64_t index, std::int32_t* tokens) const;
 
  private:

@@ -55,7 +55,7 @@ class CachedDecoder : public Decoder {
     std::vector<std::int64_t> last(static_cast<std::size_t>(B_));
     for (std::int64_t b = 0; b < B_; ++b) last[static_cast<std::size_t>(b)] = b * n + n - 1;
     read_logits(arena_.device(),
-                transformer_.head(tape, gather_rows(tape, hidden, last.data(), B_)), logits_);
+                transformer_.head(tape, gather_rows(tape, hidden, last)), logits_);
     past_ += n;
     return logits_;
   }
@@ -80,8 +80,7 @@ void Network::predict(const PredictorInput& input, std::span<double> logits) {
   if (!input.lengths.empty()) lengths = device_ids(arena_, {input.B}, input.lengths);
   const Tensor hidden =
       transformer_.hidden(tape, ids, input.lengths.empty() ? nullptr : &lengths, nullptr);
-  const Tensor wanted =
-      gather_rows(tape, hidden, input.rows.data(), static_cast<std::int64_t>(input.rows.size()));
+  const Tensor wanted = gather_rows(tape, hidden, input.rows);
   read_logits(arena_.device(), transformer_.head(tape, wanted), logits);
 }
 

@@ -38,7 +38,7 @@ Batch Objective::allocate(Arena& arena, std::int64_t B) const {
 }
 
 void Objective::prepare(const Device& device, Batch& batch, const StepState* state,
-                        std::int64_t total_rows, double normaliser) const {
+                        std::int64_t total_rows) const {
   const std::int64_t B = batch.inputs.shape[0], T = batch.inputs.shape[1];
   if (model_.objective == ObjectiveKind::llada) batch.loss.targets = batch.tokens;
   std::visit(
@@ -54,7 +54,6 @@ void Objective::prepare(const Device& device, Batch& batch, const StepState* sta
                            .weighting = training_.weighting == "none" ? Weighting::none
                                                                       : Weighting::inverse_t,
                            .epsilon = training_.epsilon,
-                           .normaliser = normaliser,
                            .total_rows = total_rows,
                            .mask_token = Tokenizer::kMask,
                            .pad_token = Tokenizer::kPad,
@@ -68,7 +67,7 @@ void Objective::prepare(const Device& device, Batch& batch, const StepState* sta
                         .weights = batch.loss.weights.as<Param>(),
                         .tokens = batch.tokens.as<std::int32_t>(),
                         .lengths = batch.lengths.as<std::int32_t>(),
-                        .normaliser = normaliser,
+                        .state = state,
                         .first_token = training_.start_token ? Tokenizer::kStart : -1,
                         .B = B,
                         .T = T});
@@ -77,10 +76,10 @@ void Objective::prepare(const Device& device, Batch& batch, const StepState* sta
 }
 
 LossResult Objective::loss(Tape& tape, Transformer& network, const Batch& batch,
-                           const StepState* state, double* loss) const {
+                           const StepState* state, const LossTotals& totals) const {
   const Tensor hidden = network.hidden(tape, batch.inputs, &batch.lengths, state);
   const Tensor logits = network.head(tape, hidden);
-  return masked_cross_entropy(tape, logits, batch.loss, loss);
+  return masked_cross_entropy(tape, logits, batch.loss, totals);
 }
 
 }  // namespace masque

@@ -33,14 +33,14 @@ class Objective {
   std::int64_t scored(std::int64_t real) const;
 
   Batch allocate(Arena& arena, std::int64_t B) const;
-  // Fills inputs, targets and weights from tokens and lengths. total_rows: of the effective batch;
-  // normaliser: 1/Σ scored tokens of it. state: seed, step and first row, on the device.
-  void prepare(const Device& device, Batch& batch, const StepState* state, std::int64_t total_rows,
-               double normaliser) const;
+  // Fills inputs, targets and weights from tokens and lengths. total_rows: of the effective batch.
+  // state: seed, step, first row and normaliser, on the device.
+  void prepare(const Device& device, Batch& batch, const StepState* state,
+               std::int64_t total_rows) const;
 
-  // prepare()d batch → loss on the tape: adds Σ weight·nll to *loss.
+  // prepare()d batch → loss on the tape, added to totals.
   LossResult loss(Tape& tape, Transformer& network, const Batch& batch, const StepState* state,
-                  double* loss) const;
+                  const LossTotals& totals) const;
 
  private:
   ModelConfig model_;

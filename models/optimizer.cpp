@@ -1,7 +1,5 @@
 #include "models/optimizer.h"
 
-#include <cstring>
-
 #include "kernels/adamw.h"
 #include "kernels/global_norm.h"
 
@@ -22,17 +20,19 @@ Optimizer::Optimizer(ParameterStore& parameters, const TrainingConfig& config)
   if (config.ema > 0) ema_ = Memory(device, bytes, "EMA of the weights");
 }
 
-void Optimizer::update(StepState* state) {
+void Optimizer::update(StepState* state, std::int64_t* skipped) {
   std::visit(
       [&](auto on) {
         using Real = typename decltype(on)::real;
         using Param = param_t<Real>;
         const Param* grad = static_cast<Param*>(parameters_.grads());
-        global_norm(
-            on,
-            {.state = state, .grad = grad, .clip = config_.clip, .n = parameters_.arena_count()});
+        global_norm(on, {.state = state,
+                         .skipped = skipped,
+                         .grad = grad,
+                         .clip = config_.clip,
+                         .n = parameters_.arena_count()});
         adamw(on, {.master = static_cast<Param*>(parameters_.masters()),
-                   .compute = nullptr,
+                   .compute = static_cast<Real*>(parameters_.computes()),
                    .m = reinterpret_cast<Param*>(m_.data()),
                    .v = reinterpret_cast<Param*>(v_.data()),
                    .ema = reinterpret_cast<Param*>(ema_.data()),
@@ -56,7 +56,7 @@ std::map<std::string, void*> Optimizer::arenas() const {
 }
 
 void Optimizer::start_ema() {
-  if (ema_.data() != nullptr) std::memcpy(ema_.data(), parameters_.masters(), ema_.size());
+  copy_on_device(parameters_.device(), ema_.data(), parameters_.masters(), ema_.size());
 }
 
 }  // namespace masque

@@ -17,7 +17,8 @@ class Optimizer {
 
   // Clips and applies the gradients; state (on the device) gives step and lr and receives
   // grad_norm, clip_scale and finite. Nothing changes where a gradient is not finite.
-  void update(StepState* state);
+  // skipped (device) counts such updates; or null.
+  void update(StepState* state, std::int64_t* skipped = nullptr);
 
   // The arenas by name, laid out as the parameters: "m", "v", and "ema" where it is on.
   std::map<std::string, void*> arenas() const;

@@ -1,6 +1,8 @@
 #include "models/trainer.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <utility>
 
 #include "core/check.h"
@@ -18,26 +20,12 @@ std::size_t count_of(std::int64_t count) {
   return static_cast<std::size_t>(count);
 }
 
-// Of the positions that weigh: how many, and how many the network got right.
-std::pair<std::int64_t, std::int64_t> count_correct(const Device& device, const Batch& batch,
-                                                    const LossResult& result) {
-  const std::size_t N = count_of(result.correct.shape.count());
-  std::vector<std::int32_t> correct(N);
-  copy_to_host(device, correct.data(), result.correct.data, N * sizeof(std::int32_t));
-  std::int64_t weighed = 0, right = 0;
-  std::visit(
-      [&](auto on) {
-        using Param = param_t<typename decltype(on)::real>;
-        std::vector<Param> weights(N);
-        copy_to_host(device, weights.data(), batch.loss.weights.as<Param>(), N * sizeof(Param));
-        for (std::size_t i = 0; i < N; ++i) {
-          if (weights[i] == 0) continue;
-          ++weighed;
-          right += correct[i];
-        }
-      },
-      device);
-  return {weighed, right};
+// A micro-batch as it is sent: StepState, then tokens (B,L) and lengths (B), i32.
+constexpr std::size_t kTokensAt = 64;
+static_assert(sizeof(StepState) <= kTokensAt);
+
+std::size_t sent_bytes(std::int64_t B, std::int64_t L) {
+  return kTokensAt + count_of(B * (L + 1)) * sizeof(std::int32_t);
 }
 
 }  // namespace
@@ -55,9 +43,13 @@ Trainer::Trainer(const RunConfig& config, const Tokenizer& tokenizer, Splits spl
       batch_arena_(device, "batch"),
       step_arena_(device, "training step"),
       batch_(objective_.allocate(batch_arena_, config.training.batch)),
-      device_state_(device, sizeof(StepState), "step state"),
-      device_loss_(device, sizeof(double), "loss"),
-      device_excluded_(device, excluded_.size(), "excluded vocabulary") {
+      device_batch_(device, sent_bytes(config.training.batch, objective_.sequence_length()),
+                    "batch"),
+      device_totals_(device, sizeof(Totals), "step totals"),
+      device_excluded_(device, excluded_.size(), "excluded vocabulary"),
+      upload_(device, device_batch_.size()),
+      micro_step_(device),
+      update_(device) {
   CHECK(config.model.vocab_size == tokenizer.vocab_size(),
         "trainer: vocab_size {} must be the tokenizer's {}", config.model.vocab_size,
         tokenizer.vocab_size());
@@ -70,69 +62,84 @@ Trainer::Trainer(const RunConfig& config, const Tokenizer& tokenizer, Splits spl
   }
   copy_to_device(device, device_excluded_.data(), excluded_.data(), excluded_.size());
   batch_.loss.excluded = reinterpret_cast<std::uint8_t*>(device_excluded_.data());
-  const std::int64_t rows = config.training.batch * config.training.accumulation;
-  host_tokens_.resize(count_of(rows * objective_.sequence_length()));
-  host_lengths_.resize(count_of(rows));
+  const std::int64_t B = config.training.batch, L = objective_.sequence_length();
+  std::byte* const tokens = device_batch_.data() + kTokensAt;
+  batch_.tokens = {{B, L}, DType::i32, tokens, nullptr, -1};
+  batch_.lengths = {{B}, DType::i32, tokens + count_of(B * L) * sizeof(std::int32_t), nullptr, -1};
   transformer_.initialise(config.training.seed);
   optimizer_.start_ema();
 }
 
-std::int64_t Trainer::read_sequences() {
-  const auto rows = static_cast<std::int64_t>(host_lengths_.size());
-  std::int64_t scored = 0;
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const std::int64_t real = sequences_.read(
-        steps_done_ * rows + row, host_tokens_.data() + row * objective_.sequence_length());
-    host_lengths_[count_of(row)] = static_cast<std::int32_t>(objective_.scored(real));
-    scored += objective_.scored(real);
-  }
-  return scored;
+void Trainer::set_capture(bool enabled) {
+  micro_step_.set_enabled(enabled);
+  update_.set_enabled(enabled);
 }
 
-StepMetrics Trainer::step() {
+void Trainer::send_rows(std::int64_t first, const std::vector<Sequences::Place>& places,
+                        const StepState& state) {
+  const std::int64_t B = config_.training.batch, L = objective_.sequence_length();
+  std::byte* const buffer = upload_.buffer();
+  std::memcpy(buffer, &state, sizeof state);
+  auto* const tokens = reinterpret_cast<std::int32_t*>(buffer + kTokensAt);
+  for (std::int64_t b = 0; b < B; ++b) {
+    const Sequences::Place& place = places[count_of(first + b)];
+    sequences_.read(place, tokens + b * L);
+    tokens[B * L + b] = static_cast<std::int32_t>(objective_.scored(place.real));
+  }
+  upload_.send(device_batch_.data());
+}
+
+void Trainer::micro_step() {
+  const std::int64_t rows = config_.training.batch * config_.training.accumulation;
+  objective_.prepare(transformer_.device(), batch_, state(), rows);
+  Tape tape(step_arena_, Tape::Mode::training);
+  objective_.loss(tape, transformer_, batch_, state(),
+                  {.loss = &totals()->loss, .counts = &totals()->weighed});
+  tape.backward();
+}
+
+void Trainer::step() {
   const TrainingConfig& training = config_.training;
   CHECK(steps_done_ < training.steps, "trainer: all {} steps are done", training.steps);
-  const Device& device = transformer_.device();
-  const std::int64_t B = training.batch, L = objective_.sequence_length();
-  const std::int64_t scored = read_sequences();
-  auto* state = reinterpret_cast<StepState*>(device_state_.data());
-  auto* loss = reinterpret_cast<double*>(device_loss_.data());
+  const std::int64_t B = training.batch, rows = B * training.accumulation;
+  std::vector<Sequences::Place> places;
+  std::int64_t scored = 0;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    places.push_back(sequences_.find(steps_done_ * rows + row));
+    scored += objective_.scored(places.back().real);
+  }
 
   StepState host_state;
   host_state.seed = training.seed;
   host_state.step = static_cast<std::uint32_t>(steps_done_);
+  host_state.normaliser = 1.0 / static_cast<double>(scored);
   host_state.lr = learning_rate(training, steps_done_);
-  double host_loss = 0;
-  copy_to_device(device, loss, &host_loss, sizeof host_loss);
+  fill_zero(transformer_.device(), totals(), offsetof(Totals, skipped));
   transformer_.parameters().zero_grad();
-
-  std::int64_t weighed = 0, right = 0;
-  for (std::int64_t micro = 0; micro < training.accumulation; ++micro) {
-    host_state.first_row = static_cast<std::uint32_t>(micro * B);
-    copy_to_device(device, state, &host_state, sizeof host_state);
-    copy_to_device(device, batch_.tokens.data, host_tokens_.data() + micro * B * L,
-                   count_of(B * L) * sizeof(std::int32_t));
-    copy_to_device(device, batch_.lengths.data, host_lengths_.data() + micro * B,
-                   count_of(B) * sizeof(std::int32_t));
-    objective_.prepare(device, batch_, state, B * training.accumulation,
-                       1.0 / static_cast<double>(scored));
+  for (std::int64_t first = 0; first < rows; first += B) {
+    host_state.first_row = static_cast<std::uint32_t>(first);
+    send_rows(first, places, host_state);
     step_arena_.reset();
-    Tape tape(step_arena_, Tape::Mode::training);
-    const LossResult result = objective_.loss(tape, transformer_, batch_, state, loss);
-    tape.backward();
-    const auto [micro_weighed, micro_right] = count_correct(device, batch_, result);
-    weighed += micro_weighed;
-    right += micro_right;
+    micro_step_.run([this] { micro_step(); });
+    if (micro_step_.recorded()) step_arena_.freeze();
   }
-  optimizer_.update(state);
+  update_.run([this] { optimizer_.update(state(), &totals()->skipped); });
   ++steps_done_;
   tokens_seen_ += scored;
+}
 
-  copy_to_host(device, &host_state, state, sizeof host_state);
-  copy_to_host(device, &host_loss, loss, sizeof host_loss);
-  return {host_loss,
-          static_cast<double>(right) / static_cast<double>(std::max<std::int64_t>(1, weighed)),
-          host_state.lr, host_state.grad_norm, host_state.finite != 0};
+StepMetrics Trainer::metrics() const {
+  StepState host_state;
+  Totals host_totals;
+  copy_to_host(transformer_.device(), &host_state, state(), sizeof host_state);
+  copy_to_host(transformer_.device(), &host_totals, totals(), sizeof host_totals);
+  const auto weighed = static_cast<double>(std::max<std::int64_t>(1, host_totals.weighed));
+  return {.loss = host_totals.loss,
+          .accuracy = static_cast<double>(host_totals.right) / weighed,
+          .lr = host_state.lr,
+          .grad_norm = host_state.grad_norm,
+          .finite = host_state.finite != 0,
+          .skipped = host_totals.skipped};
 }
 
 std::vector<Window> Trainer::evaluation_windows(std::int64_t tokens) const {

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "core/arena.h"
+#include "core/captured_step.h"
+#include "core/upload.h"
 #include "models/config.h"
 #include "models/dataset.h"
 #include "models/network.h"
@@ -25,8 +27,9 @@ struct StepMetrics {
   double loss = 0;      // Σ weight·nll: per token; a LLaDA batch's is noisy, never a likelihood
   double accuracy = 0;  // of the positions that weigh: masked ones (LLaDA), all (AR)
   double lr = 0;
-  double grad_norm = 0;  // before clipping
-  bool finite = true;    // false: the update was skipped
+  double grad_norm = 0;      // before clipping
+  bool finite = true;        // false: the update was skipped
+  std::int64_t skipped = 0;  // updates skipped since this Trainer was made
 };
 
 struct Evaluation {
@@ -40,7 +43,8 @@ class Trainer {
   // context.
   Trainer(const RunConfig& config, const Tokenizer& tokenizer, Splits splits, Device device);
 
-  StepMetrics step();  // one update; Error where steps are over
+  void step();                  // one update, on a GPU not waited for; Error where steps are over
+  StepMetrics metrics() const;  // of the last step; waits for it
   // nanoGPT's protocol (eval_crops): fresh random windows at each step; else the same windows and
   // masks each time.
   Evaluation evaluate(const std::string& split);  // "train" or "val"
@@ -61,11 +65,26 @@ class Trainer {
   Network& network() { return network_; }
   Optimizer& optimizer() { return optimizer_; }
   std::size_t activation_bytes() const { return step_arena_.high_water(); }
+  // Launches of a micro-batch and of an update, where they are recorded (GPU); else 0.
+  std::size_t micro_step_launches() const { return micro_step_.launches(); }
+  std::size_t update_launches() const { return update_.launches(); }
+  void set_capture(bool enabled);  // off: nothing is recorded, each launch is the host's
   std::int64_t sequences_per_epoch() const { return sequences_.count(); }
 
  private:
-  // Reads the effective batch's sequences on the host; returns its scored tokens.
-  std::int64_t read_sequences();
+  // What a step leaves behind.
+  struct Totals {
+    double loss = 0;
+    std::int64_t weighed = 0, right = 0;  // positions; of those, predicted right
+    std::int64_t skipped = 0;             // never reset
+  };
+
+  // Sends the state, tokens and lengths of rows first … first + B − 1 of the effective batch.
+  void send_rows(std::int64_t first, const std::vector<Sequences::Place>& places,
+                 const StepState& state);
+  void micro_step();  // masks, forward, backward
+  Totals* totals() const { return reinterpret_cast<Totals*>(device_totals_.data()); }
+  StepState* state() const { return reinterpret_cast<StepState*>(device_batch_.data()); }
   std::vector<Window> evaluation_windows(std::int64_t tokens) const;
 
   RunConfig config_;
@@ -78,8 +97,9 @@ class Trainer {
   Sequences sequences_;
   Arena batch_arena_, step_arena_;
   Batch batch_;
-  Memory device_state_, device_loss_, device_excluded_;
-  std::vector<std::int32_t> host_tokens_, host_lengths_;  // (K·B,L), (K·B) scored tokens of each
+  Memory device_batch_, device_totals_, device_excluded_;
+  Upload upload_;  // of device_batch_: step state, tokens, lengths
+  CapturedStep micro_step_, update_;
   std::int64_t steps_done_ = 0, tokens_seen_ = 0;
   double best_loss_ = std::numeric_limits<double>::infinity();
 };
