@@ -99,7 +99,8 @@ void write_case(const fs::path& folder, const RunConfig& config, const Tokenizer
       state.first_row = static_cast<std::uint32_t>(first);
       std::copy_n(tokens.data() + first * L, training.batch * L, batch.tokens.as<std::int32_t>());
       std::copy_n(lengths.data() + first, training.batch, batch.lengths.as<std::int32_t>());
-      objective.prepare(device, batch, &state, rows, 1.0 / static_cast<double>(scored));
+      state.normaliser = 1.0 / static_cast<double>(scored);
+      objective.prepare(device, batch, &state, rows);
 
       const std::string name = fmt::format("{}.{}.", step, micro);
       batches.add(name + "inputs", shape, values_of<std::int32_t>(batch.inputs));
@@ -115,7 +116,8 @@ void write_case(const fs::path& folder, const RunConfig& config, const Tokenizer
         expected.add("logits", logits.shape, values_of<float>(logits));
       }
     }
-    const StepMetrics metrics = trainer.step();
+    trainer.step();
+    const StepMetrics metrics = trainer.metrics();
     losses.push_back(metrics.loss);
     grad_norms.push_back(metrics.grad_norm);
   }

@@ -25,11 +25,10 @@ OpCase adamw_case(std::int64_t n, std::int64_t n_decay, const Options& options) 
     const Tensor v = run.buffer({n}, zeros);
     const Tensor ema = run.buffer("ema", {n});
     const Tensor grad = run.buffer("grad", {n}, {.sd = 0.01});
-    StepState& state = *run.state();
-    state.lr = 1e-2;
-    state.clip_scale = 0.5;
+    run.host_state().lr = 1e-2;
+    run.host_state().clip_scale = 0.5;
     for (int update = 0; update < options.updates; ++update) {
-      state.step = static_cast<std::uint32_t>(update);
+      run.host_state().step = static_cast<std::uint32_t>(update);
       run.tape().run([&](auto on) {
         using Real = typename decltype(on)::real;
         using Param = param_t<Real>;
@@ -39,7 +38,7 @@ OpCase adamw_case(std::int64_t n, std::int64_t n_decay, const Options& options) 
                    .v = v.as<Param>(),
                    .ema = options.ema ? ema.as<Param>() : nullptr,
                    .grad = grad.as<Param>(),
-                   .state = &state,
+                   .state = run.state(),
                    .beta1 = 0.9,
                    .beta2 = 0.99,
                    .eps = 1e-8,
@@ -55,8 +54,8 @@ OpCase adamw_case(std::int64_t n, std::int64_t n_decay, const Options& options) 
     run.output("ema", ema);
   };
   op.f32_limit = kF32Limit;
-  op.bytes = 28.0 * static_cast<double>(n) * options.updates;
-  op.flops = 14.0 * static_cast<double>(n) * options.updates;
+  const double updated = static_cast<double>(n) * options.updates;
+  op.forward_work = {.parameters = 7 * updated, .flops = 14 * updated};
   return op;
 }
 

@@ -35,8 +35,9 @@ OpCase attention_case(const Sizes& size, const Options& options) {
                                 options.lengths.empty() ? nullptr : &lengths, dropout));
   };
   op.f32_limit = kF32Limit;
-  op.bytes = 16 * rows * width;
-  op.flops = 4 * rows * static_cast<double>(size.T) * width / (options.causal ? 2 : 1);
+  const double flops = 4 * rows * static_cast<double>(size.T) * width / (options.causal ? 2 : 1);
+  op.forward_work = {.activations = 4 * rows * width, .flops = flops};
+  op.backward_work = {.activations = 8 * rows * width, .flops = 2.5 * flops};
   if (options.dropout == 0) {
     op.dependence = Dependence{
         "qkv", [=](std::int64_t row, std::int64_t to, std::int64_t from) {

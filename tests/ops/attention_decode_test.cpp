@@ -31,8 +31,8 @@ std::vector<Real> decode(const Sizes& at, const std::vector<Real>& qkv,
       std::copy_n(qkv.begin() + (b * at.T + past) * 3 * width, piece * 3 * width,
                   fresh.begin() + b * piece * 3 * width);
     }
-    attention_decode<Real>({}, {part.data(), keys.data(), values.data(), fresh.data(), past,
-                                at.capacity, at.B, piece, at.NH, at.HS});
+    attention_decode(On<Cpu, Real>{}, {part.data(), keys.data(), values.data(), fresh.data(), past,
+                                       at.capacity, at.B, piece, at.NH, at.HS});
     for (std::int64_t b = 0; b < at.B; ++b) {
       std::copy_n(part.begin() + b * piece * width, piece * width,
                   out.begin() + (b * at.T + past) * width);
@@ -47,8 +47,8 @@ void check(const Sizes& at, const std::vector<std::int64_t>& pieces, double tole
   const auto qkv = normal_array<Real>("decode", 3 * at.B * at.T * at.NH * at.HS);
   auto wanted = poisoned<Real>(at.B * at.T * at.NH * at.HS);
   auto lse = poisoned<Real>(at.B * at.NH * at.T);
-  attention_forward<Real>({}, {wanted.data(), lse.data(), qkv.data(), nullptr, true, nullptr, 0,
-                               0.0, at.B, at.T, at.NH, at.HS});
+  attention_forward(On<Cpu, Real>{}, {wanted.data(), lse.data(), qkv.data(), nullptr, true, nullptr,
+                                      0, 0.0, at.B, at.T, at.NH, at.HS});
   const auto got = decode<Real>(at, qkv, pieces);
   bool close = true;
   for (std::size_t i = 0; i < got.size(); ++i) {

@@ -40,11 +40,11 @@ Result<Real> run(const Case& at, const std::vector<Real>& qkv, const std::vector
                       poisoned<Real>(3 * count)};
   const std::int32_t* lengths = at.lengths.empty() ? nullptr : at.lengths.data();
   const StepState* state = at.p > 0 ? &kState : nullptr;
-  attention_forward<Real>({}, {result.out.data(), result.lse.data(), qkv.data(), lengths, at.causal,
-                               state, kStream, at.p, at.B, at.T, at.NH, at.HS});
-  attention_backward<Real>(
-      {}, {result.dqkv.data(), dout.data(), result.out.data(), result.lse.data(), qkv.data(),
-           lengths, at.causal, state, kStream, at.p, at.B, at.T, at.NH, at.HS});
+  attention_forward(On<Cpu, Real>{}, {result.out.data(), result.lse.data(), qkv.data(), lengths,
+                                      at.causal, state, kStream, at.p, at.B, at.T, at.NH, at.HS});
+  attention_backward(On<Cpu, Real>{}, {result.dqkv.data(), dout.data(), result.out.data(),
+                                       result.lse.data(), qkv.data(), lengths, at.causal, state,
+                                       kStream, at.p, at.B, at.T, at.NH, at.HS});
   return result;
 }
 
@@ -231,12 +231,12 @@ TEST_CASE("attention dropout follows the global row, not the micro-batch", "[cpu
   const std::int64_t half = one.T * one.NH * one.HS;
   auto out = poisoned<float>(2 * half), second = poisoned<float>(half);
   std::vector<float> lse(2 * one.NH * one.T);
-  attention_forward<float>({}, {out.data(), lse.data(), qkv.data(), nullptr, true, &kState, kStream,
-                                0.5, both.B, both.T, both.NH, both.HS});
+  attention_forward(On<Cpu, float>{}, {out.data(), lse.data(), qkv.data(), nullptr, true, &kState,
+                                       kStream, 0.5, both.B, both.T, both.NH, both.HS});
   StepState later = kState;
   later.first_row += 1;
-  attention_forward<float>({}, {second.data(), lse.data(), qkv.data() + 3 * half, nullptr, true,
-                                &later, kStream, 0.5, one.B, one.T, one.NH, one.HS});
+  attention_forward(On<Cpu, float>{}, {second.data(), lse.data(), qkv.data() + 3 * half, nullptr,
+                                       true, &later, kStream, 0.5, one.B, one.T, one.NH, one.HS});
   CHECK(std::equal(second.begin(), second.end(), out.begin() + half));
 }
 
@@ -286,11 +286,11 @@ TEST_CASE("attention's memory is linear in T", "[cpu]") {
   std::ofstream("/proc/self/clear_refs") << "5" << std::flush;  // the peak is the present again
   const double before = peak_mib();
   with_threads(2, [&] {
-    attention_forward<float>({}, {result.out.data(), result.lse.data(), qkv.data(), nullptr, true,
-                                  nullptr, 0, 0.0, at.B, at.T, at.NH, at.HS});
-    attention_backward<float>(
-        {}, {result.dqkv.data(), dout.data(), result.out.data(), result.lse.data(), qkv.data(),
-             nullptr, true, nullptr, 0, 0.0, at.B, at.T, at.NH, at.HS});
+    attention_forward(On<Cpu, float>{}, {result.out.data(), result.lse.data(), qkv.data(), nullptr,
+                                         true, nullptr, 0, 0.0, at.B, at.T, at.NH, at.HS});
+    attention_backward(On<Cpu, float>{},
+                       {result.dqkv.data(), dout.data(), result.out.data(), result.lse.data(),
+                        qkv.data(), nullptr, true, nullptr, 0, 0.0, at.B, at.T, at.NH, at.HS});
     return 0;
   });
   CHECK(peak_mib() - before < 16);

@@ -29,8 +29,12 @@ OpCase embedding_case(const Sizes& size) {
     run.output("out", embedding(run.tape(), tokens, wte, wpe, size.first_position));
   };
   op.f32_limit = kF32Limit;
-  op.bytes = 12 * values;
-  op.flops = values;
+  const auto N = static_cast<double>(size.B * size.T);
+  const auto rows = static_cast<double>(size.V + (size.positions ? size.T : 0));
+  const double tables = rows * static_cast<double>(size.C);
+  op.forward_work = {.activations = values, .parameters = tables, .integers = N, .flops = values};
+  op.backward_work = {
+      .activations = values, .parameters = 2 * tables, .integers = N, .flops = 2 * values};
   return op;
 }
 

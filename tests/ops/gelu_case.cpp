@@ -15,8 +15,8 @@ OpCase gelu_case(const Shape& shape) {
     run.output("out", gelu(run.tape(), run.input("x", shape, {.sd = 2})));
   };
   op.f32_limit = kF32Limit;
-  op.bytes = 8 * n;
-  op.flops = 15 * n;
+  op.forward_work = {.activations = 2 * n, .flops = 15 * n};
+  op.backward_work = {.activations = 3 * n, .flops = 20 * n};
   return op;
 }
 

@@ -14,18 +14,17 @@ OpCase global_norm_case(std::int64_t n, double clip) {
   op.call = [=](OpRun& run) {
     const Tensor grad = run.buffer("grad", {n});
     const Tensor result = run.tape().arena().allocate({3}, DType::f64);
-    StepState& state = *run.state();
     run.tape().run([&](auto on) {
       using Real = typename decltype(on)::real;
-      global_norm(on, {.state = &state, .grad = grad.as<param_t<Real>>(), .clip = clip, .n = n});
+      global_norm(on, {.state = run.state(), .grad = grad.as<param_t<Real>>(), .clip = clip, .n = n});
     });
+    const StepState state = run.read_state();
     write(run.device(), result,
           {state.grad_norm, state.clip_scale, static_cast<double>(state.finite)});
     run.output("state", result);
   };
   op.f32_limit = kF32Limit;
-  op.bytes = 4 * static_cast<double>(n);
-  op.flops = 2 * static_cast<double>(n);
+  op.forward_work = {.parameters = static_cast<double>(n), .flops = 2 * static_cast<double>(n)};
   return op;
 }
 

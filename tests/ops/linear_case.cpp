@@ -23,8 +23,10 @@ OpCase linear_case(const Sizes& size) {
     run.output("out", linear(run.tape(), run.input("x", {1, size.N, size.IC}), weight, bias));
   };
   op.f32_limit = kF32Limit;
-  op.bytes = 4 * (N * IC + N * OC + OC * IC);
-  op.flops = 2 * N * IC * OC;
+  op.forward_work = {.activations = N * IC + N * OC + OC * IC, .flops = 2 * N * IC * OC};
+  op.backward_work = {.activations = 2 * N * IC + N * OC + OC * IC,
+                      .parameters = 2 * OC * IC,
+                      .flops = 4 * N * IC * OC};
   return op;
 }
 

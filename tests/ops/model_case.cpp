@@ -56,7 +56,8 @@ Batch batch_of(OpRun& run, const Objective& objective, const ModelConfig& config
   Batch batch = objective.allocate(run.tape().arena(), kRows);
   write(run.device(), batch.tokens, {tokens.begin(), tokens.end()});
   write(run.device(), batch.lengths, {static_cast<double>(L), static_cast<double>(L - 3), 2});
-  objective.prepare(run.device(), batch, run.state(), 3 + kRows, 1.0 / static_cast<double>(2 * L));
+  run.host_state().normaliser = 1.0 / static_cast<double>(2 * L);
+  objective.prepare(run.device(), batch, run.state(), 3 + kRows);
   std::vector<std::uint8_t> excluded(vocabulary, 0);
   excluded[Tokenizer::kPad] = excluded[Tokenizer::kMask] = excluded[Tokenizer::kStart] = 1;
   batch.loss.excluded = run.bytes(excluded);
@@ -73,7 +74,7 @@ OpCase loss_case(ObjectiveKind kind, const std::string& variant, ModelConfig con
     Transformer& network = run.own<Network>(config, run.device()).transformer;
     run.adopt(network.parameters());
     const Batch batch = batch_of(run, objective, config);
-    const LossResult result = objective.loss(run.tape(), network, batch, run.state(), run.loss());
+    const LossResult result = objective.loss(run.tape(), network, batch, run.state(), {.loss = run.loss()});
     run.output("nll", result.nll);
   };
   op.f32_limit = kF32Limit;

@@ -41,6 +41,7 @@ OpCase random_mask_case(std::int64_t B, std::int64_t T, const Options& options) 
     const Tensor weights = run.tape().statistic({B, T});
     Tensor lengths;
     if (!options.lengths.empty()) lengths = run.integers({B}, options.lengths);
+    run.host_state().normaliser = 1 / n;
     run.tape().run([&](auto on) {
       using Real = typename decltype(on)::real;
       random_mask(on, {.inputs = inputs.as<std::int32_t>(),
@@ -51,7 +52,6 @@ OpCase random_mask_case(std::int64_t B, std::int64_t T, const Options& options) 
                        .sampling = options.sampling,
                        .weighting = options.weighting,
                        .epsilon = 1e-3,
-                       .normaliser = 1 / n,
                        .total_rows = 3 + B,
                        .mask_token = kMask,
                        .pad_token = kPad,
@@ -63,8 +63,7 @@ OpCase random_mask_case(std::int64_t B, std::int64_t T, const Options& options) 
     run.output("weights", weights);
   };
   op.f32_limit = kF32Limit;
-  op.bytes = 12 * n;
-  op.flops = n;
+  op.forward_work = {.parameters = n, .integers = 2 * n};
   return op;
 }
 

@@ -40,8 +40,8 @@ OpCase residual_norm_case(std::int64_t B, std::int64_t T, std::int64_t C, const 
     run.output("normed", result.normed);
   };
   op.f32_limit = kF32Limit;
-  op.bytes = 20 * n;
-  op.flops = 9 * n;
+  op.forward_work = {.activations = 4 * n, .flops = 9 * n};
+  op.backward_work = {.activations = 4 * n, .flops = 12 * n};
   if (options.dropout == 0 && C > 1) {
     op.dependence = Dependence{"branch", [](auto, auto to, auto from) { return to == from; }};
   }

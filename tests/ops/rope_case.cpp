@@ -23,8 +23,8 @@ OpCase rope_case(const Sizes& size) {
                rope(run.tape(), run.input("qkv", shape), size.NH, 10000.0, size.first_position));
   };
   op.f32_limit = kF32Limit;
-  op.bytes = 8 * n * 2 / 3;
-  op.flops = 6 * n * 2 / 3;
+  op.forward_work = {.activations = 2 * n * 2 / 3, .flops = 3 * n * 2 / 3};
+  op.backward_work = op.forward_work;
   return op;
 }
 

@@ -15,8 +15,8 @@ OpCase swiglu_case(std::int64_t B, std::int64_t T, std::int64_t F) {
     run.output("out", swiglu(run.tape(), run.input("gate_up", {B, T, 2 * F}, {.sd = 2})));
   };
   op.f32_limit = kF32Limit;
-  op.bytes = 12 * n;
-  op.flops = 10 * n;
+  op.forward_work = {.activations = 3 * n, .flops = 10 * n};
+  op.backward_work = {.activations = 5 * n, .flops = 15 * n};
   return op;
 }
 

@@ -127,12 +127,23 @@ Values derivatives_along(const OpCase& op, const std::vector<Line>& lines) {
   return derivatives;
 }
 
+using Tensors = std::vector<std::pair<std::string, Values>>;
+
 struct Result {
-  std::vector<std::pair<std::string, Values>> outputs, gradients;
+  Tensors outputs, gradients;
 };
 
-Result results_of(const OpCase& op, const Device& device, Tape::Mode mode = Tape::Mode::training) {
-  OpRun run(op, device);
+// f32 values rounded to bf16 where the tensor they stand for holds nothing finer.
+Values rounded_once(Values values, const Values& found) {
+  const auto is_bf16 = [](double value) { return value == bf16(static_cast<float>(value)); };
+  if (!std::all_of(found.begin(), found.end(), is_bf16)) return values;
+  for (double& value : values) value = bf16(static_cast<float>(value));
+  return values;
+}
+
+Result results_of(const OpCase& op, const Device& device, Tape::Mode mode = Tape::Mode::training,
+                  DType operands = DType::f32) {
+  OpRun run(op, device, operands);
   run.forward(mode);
   Result result;
   for (const OpRun::Output& output : run.outputs()) {
@@ -209,39 +220,59 @@ std::vector<Finding> check_gradient(const OpCase& op) {
   return findings;
 }
 
-std::vector<Finding> check_f32(const OpCase& op) {
-  const Result exact = results_of(op, On<Cpu, double>{});
-  const Result single = results_of(op, On<Cpu, float>{});
+std::vector<Finding> check_accuracy(const OpCase& op, const Device& device) {
+  const DType dtype = activation_dtype(device);
+  const bool half = dtype == DType::bf16;
+  const auto run_on = [&](const Device& on) {
+    return results_of(op, on, Tape::Mode::training, dtype);
+  };
+  const Result exact = run_on(On<Cpu, double>{}), got = run_on(device);
+  const Result single = half ? run_on(On<Cpu, float>{}) : Result{};
   std::vector<Finding> findings;
-  const auto compare = [&](const auto& expected, const auto& got) {
+  const auto compare = [&](const Tensors& expected, const Tensors& found, const Tensors& once,
+                           double slack) {
     for (std::size_t index = 0; index < expected.size(); ++index) {
-      findings.push_back({op.name, op.variant, "f32", expected[index].first,
-                          relative_error(got.at(index).second, expected[index].second),
-                          op.f32_limit});
+      const Values& values = expected[index].second;
+      double limit = op.f32_limit;
+      if (half && op.bf16_limit > 0) {
+        limit = op.bf16_limit;
+      } else if (half) {
+        const Values best = rounded_once(once.at(index).second, found.at(index).second);
+        limit = std::max(limit, slack * relative_error(best, values));
+      }
+      findings.push_back({op.name, op.variant, name_of(dtype), expected[index].first,
+                          relative_error(found.at(index).second, values), limit});
     }
   };
-  compare(exact.outputs, single.outputs);
-  compare(exact.gradients, single.gradients);
+  compare(exact.outputs, got.outputs, single.outputs, op.bf16_slack);
+  compare(exact.gradients, got.gradients, single.gradients, 1.5 * op.bf16_slack);
   return findings;
+}
+
+Finding check_same_bits(const OpCase& op, const Device& device, int runs,
+                        const std::function<void(int run)>& prepare) {
+  prepare(0);
+  const Result first = results_of(op, device);
+  double different = 0;
+  for (int run = 1; run < runs; ++run) {
+    prepare(run);
+    different += count_different(first, results_of(op, device), true);
+  }
+  return {op.name, op.variant, "bits", name_of(activation_dtype(device)), different, 0};
 }
 
 std::vector<Finding> check_bits(const OpCase& op) {
   std::vector<Finding> findings;
   const int threads = omp_get_max_threads();
   for (const Device& device : {Device{On<Cpu, float>{}}, Device{On<Cpu, double>{}}}) {
-    set_threads(1);
-    const Result first = results_of(op, device);
-    double different = 0;
-    for (const int count : {1, 2, 3}) {
-      set_threads(count);
-      different += count_different(first, results_of(op, device), true);
-    }
+    constexpr int kThreads[] = {1, 1, 2, 3};
+    findings.push_back(
+        check_same_bits(op, device, 4, [&](int run) { set_threads(kThreads[run]); }));
     set_threads(threads);
     if (op.same_without_tape) {
-      different += count_different(results_of(op, device, Tape::Mode::inference), first, false);
+      findings.back().error += count_different(results_of(op, device, Tape::Mode::inference),
+                                               results_of(op, device), false);
     }
-    findings.push_back(
-        {op.name, op.variant, "bits", name_of(activation_dtype(device)), different, 0});
   }
   return findings;
 }
@@ -290,7 +321,7 @@ std::vector<Finding> check_mask(const OpCase& op) {
 
 std::vector<Finding> check_all(const OpCase& op) {
   std::vector<Finding> findings = check_gradient(op);
-  append(findings, check_f32(op));
+  append(findings, check_accuracy(op, On<Cpu, float>{}));
   append(findings, check_bits(op));
   append(findings, check_mask(op));
   return findings;

@@ -3,6 +3,7 @@
 // docs/numerics.md says how each works and why its limit is what it is.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,7 @@ constexpr double kLargestF32Limit = 1e-5;
 
 struct Finding {
   std::string name, variant;  // of the case
-  std::string check;          // gradient | f32 | bits | mask
+  std::string check;          // gradient | f32 | bf16 | bits | mask
   std::string tensor;         // or the type, for bits
   double error = 0;           // relative; bits and mask: the number of wrong elements or positions
   double limit = 0;
@@ -29,10 +30,15 @@ struct Finding {
 // op writes. Element by element for small tensors, along 20 random directions for large ones.
 std::vector<Finding> check_gradient(const OpCase& op);
 
-// Outputs and gradients of f32 against f64 from the same operands; integers must be equal.
-std::vector<Finding> check_f32(const OpCase& op);
+// Outputs and gradients on `device`, f32 or bf16, against the CPU's f64 from the same operands.
+// f32: within the case's limit. bf16: docs/numerics.md, "bf16".
+std::vector<Finding> check_accuracy(const OpCase& op, const Device& device);
 
-// Outputs and gradients, bit for bit: two runs, 1, 2 and 3 threads; outputs also without a tape.
+// Outputs and gradients on `device`, bit for bit, over `runs` runs, each after prepare(run).
+Finding check_same_bits(const OpCase& op, const Device& device, int runs,
+                        const std::function<void(int run)>& prepare);
+
+// The same on the CPU: two runs, 1, 2 and 3 threads; outputs also without a tape.
 std::vector<Finding> check_bits(const OpCase& op);
 
 // Moving position j of the dependence's input moves exactly the outputs that j reaches. Empty for a

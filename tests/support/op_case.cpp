@@ -32,6 +32,11 @@ void write_as(const Device& device, const Tensor& tensor, const std::vector<doub
   copy_to_device(device, tensor.data, host.data(), host.size() * sizeof(Type));
 }
 
+double rounded(double value, DType dtype) {
+  const auto single = static_cast<float>(value);
+  return dtype == DType::bf16 ? static_cast<float>(bf16(single)) : single;
+}
+
 Tensor grad_of(const Tensor& tensor) {
   return {tensor.shape, tensor.dtype, tensor.grad, nullptr, -1};
 }
@@ -44,6 +49,8 @@ std::vector<double> read(const Device& device, const Tensor& tensor) {
       return read_as<float>(device, tensor);
     case DType::f64:
       return read_as<double>(device, tensor);
+    case DType::bf16:
+      return read_as<bf16>(device, tensor);
     case DType::i32:
       return read_as<std::int32_t>(device, tensor);
   }
@@ -58,6 +65,8 @@ void write(const Device& device, const Tensor& tensor, const std::vector<double>
       return write_as<float>(device, tensor, values);
     case DType::f64:
       return write_as<double>(device, tensor, values);
+    case DType::bf16:
+      return write_as<bf16>(device, tensor, values);
     case DType::i32:
       return write_as<std::int32_t>(device, tensor, values);
   }
@@ -83,11 +92,28 @@ const std::vector<OpCase>& all_cases() {
   return sorted;
 }
 
-OpRun::OpRun(const OpCase& op, const Device& device)
-    : op_(op), device_(device), arena_(device, "test") {
+OpRun::OpRun(const OpCase& op, const Device& device, DType operands)
+    : op_(op),
+      device_(device),
+      rounding_(operands),
+      arena_(device, "test"),
+      device_state_(device, sizeof(StepState), "step state") {
   state_.seed = seed_of(op.name);
   state_.step = 5;
   state_.first_row = 3;
+}
+
+StepState* OpRun::state() {
+  copy_to_device(device_, device_state_.data(), &state_, sizeof(StepState));
+  start_clock();
+  return reinterpret_cast<StepState*>(device_state_.data());
+}
+
+StepState OpRun::read_state() {
+  stop_clock();
+  StepState state;
+  copy_to_host(device_, &state, device_state_.data(), sizeof(StepState));
+  return state;
 }
 
 OpRun::Operand& OpRun::find_or_add(const std::string& name) {
@@ -103,9 +129,7 @@ OpRun::Operand& OpRun::find_or_draw(const std::string& name, const Shape& shape,
   if (!operand.values.empty()) return operand;
   operand.scale = draw.sd;
   operand.values = normals(seed_of(op_.name + "/" + name), shape.count());
-  for (double& value : operand.values) {
-    value = static_cast<float>(draw.mean + draw.sd * value);
-  }
+  for (double& value : operand.values) value = rounded(draw.mean + draw.sd * value, rounding_);
   return operand;
 }
 
@@ -114,6 +138,7 @@ Tensor OpRun::input(const std::string& name, const Shape& shape, Draw draw) {
   operand.tensor = tape_->activation(shape);
   operand.grad = grad_of(operand.tensor);
   write(device_, operand.tensor, operand.values);
+  start_clock();
   return operand.tensor;
 }
 
@@ -128,7 +153,8 @@ Parameter& OpRun::parameter(const std::string& name, const Shape& shape, Draw dr
   Parameter& parameter = operand.store->parameters().front();
   operand.tensor = parameter.master;
   operand.grad = parameter.grad;
-  write(device_, parameter.master, operand.values);
+  operand.store->write(parameter, operand.values);
+  start_clock();
   return parameter;
 }
 
@@ -136,24 +162,28 @@ Tensor OpRun::buffer(const std::string& name, const Shape& shape, Draw draw) {
   const Operand& operand = find_or_draw(name, shape, draw);
   const Tensor tensor = tape_->statistic(shape);
   write(device_, tensor, operand.values);
+  start_clock();
   return tensor;
 }
 
 Tensor OpRun::buffer(const Shape& shape, const std::vector<double>& values) {
   const Tensor tensor = tape_->statistic(shape);
   write(device_, tensor, values);
+  start_clock();
   return tensor;
 }
 
 Tensor OpRun::integers(const Shape& shape, const std::vector<std::int32_t>& values) {
   const Tensor tensor = arena_.allocate(shape, DType::i32);
   write(device_, tensor, {values.begin(), values.end()});
+  start_clock();
   return tensor;
 }
 
 const std::uint8_t* OpRun::bytes(const std::vector<std::uint8_t>& values) {
   void* memory = arena_.allocate_bytes(values.size());
   copy_to_device(device_, memory, values.data(), values.size());
+  start_clock();
   return static_cast<const std::uint8_t*>(memory);
 }
 
@@ -164,16 +194,21 @@ double* OpRun::loss() {
   output.name = "loss";
   output.tensor = tensor;
   output.factors = &factors_.try_emplace("loss", 1, 1.0).first->second;
+  start_clock();
   return tensor.as<double>();
 }
 
 void OpRun::output(const std::string& name, const Tensor& tensor) {
+  stop_clock();
   Output& output = outputs_.emplace_back();
   output.name = name;
   output.tensor = tensor;
   if (tensor.grad == nullptr) return;
   std::vector<double>& factors = factors_[name];
-  if (factors.empty()) factors = normals(seed_of(name + "/factors"), tensor.shape.count());
+  if (factors.empty()) {
+    factors = normals(seed_of(name + "/factors"), tensor.shape.count());
+    for (double& factor : factors) factor = rounded(factor, rounding_);
+  }
   output.factors = &factors;
   tape_->consume(tensor, "the scalar of the check");
 }
@@ -187,13 +222,22 @@ void OpRun::adopt(ParameterStore& store) {
       operand.before = normals(seed_of(parameter.name + "/before"), parameter.shape.count());
       const std::vector<double> move = normals(seed_of(parameter.name), parameter.shape.count());
       for (std::size_t index = 0; index < move.size(); ++index) {
-        operand.values[index] = static_cast<float>(operand.values[index] + kMove * move[index]);
+        operand.values[index] = rounded(operand.values[index] + kMove * move[index], rounding_);
       }
     }
     operand.tensor = parameter.master;
     operand.grad = parameter.grad;
-    write(device_, parameter.master, operand.values);
+    store.write(parameter, operand.values);
   }
+}
+
+void OpRun::start_clock() {
+  if (clock_ != nullptr) clock_->start();
+}
+
+void OpRun::stop_clock() {
+  if (clock_ != nullptr) clock_->stop();
+  clock_ = nullptr;
 }
 
 void OpRun::poison() {
@@ -214,6 +258,14 @@ void OpRun::forward(Tape::Mode mode) {
   tape_.emplace(arena_, mode);
   op_.call(*this);
   for (Output& output : outputs_) output.values = read(device_, output.tensor);
+}
+
+void OpRun::forward_again(const Clock& clock) {
+  clock_ = &clock;
+  arena_.reset();
+  outputs_.clear();
+  tape_.emplace(arena_, Tape::Mode::training);
+  op_.call(*this);
 }
 
 void OpRun::backward(bool accumulate_onto_noise) {

@@ -32,6 +32,14 @@ struct Dependence {
   std::function<bool(std::int64_t row, std::int64_t to, std::int64_t from)> reaches;
 };
 
+// The least that one pass of an op moves, in elements read and written, and computes.
+struct Work {
+  double activations = 0;  // elements of the device's activation type
+  double parameters = 0;   // of param_t: masters, gradients of parameters, statistics
+  double integers = 0;     // i32
+  double flops = 0;
+};
+
 struct OpCase {
   std::string name;     // of the op
   std::string variant;  // its shape and options, unique within the op
@@ -40,8 +48,11 @@ struct OpCase {
   std::optional<Dependence> dependence = std::nullopt;
   bool along_directions = false;  // gradients along random directions only: whole models
   bool same_without_tape = true;  // false: inference computes something else (dropout is off)
-  double bytes = 0, flops = 0;    // of a forward in f32, for the microbenchmark
-  bool benchmark = false;         // of a size to be timed, not checked
+  Work forward_work, backward_work = {};  // for masque-bench; no backward: nothing
+  bool benchmark = false;                 // of a size to be timed, not checked
+  // Error in bf16: at most so many times that of f32 whose results are rounded once, and half as
+  // much again for gradients; or, where not 0, at most bf16_limit.
+  double bf16_slack = 1.1, bf16_limit = 0;
 };
 
 // The same case as one to be timed, not checked.
@@ -64,7 +75,8 @@ struct Draw {
 // Operands, tape and outputs of one case on one device.
 class OpRun {
  public:
-  OpRun(const OpCase& op, const Device& device);
+  // operands: what drawn values are rounded to, f32 or bf16, so that no run has to round them.
+  OpRun(const OpCase& op, const Device& device, DType operands = DType::f32);
 
   // What a case calls.
   Tape& tape() { return *tape_; }
@@ -74,8 +86,10 @@ class OpRun {
   Tensor buffer(const Shape& shape, const std::vector<double>& values);
   Tensor integers(const Shape& shape, const std::vector<std::int32_t>& values);
   const std::uint8_t* bytes(const std::vector<std::uint8_t>& values);
-  StepState* state() { return &state_; }  // seed, step and first row are set
-  double* loss();                         // 0 before the op; enters the scalar as it is
+  StepState& host_state() { return state_; }  // seed, step and first row are set
+  StepState* state();                         // its copy on the device, as it is now
+  StepState read_state();                     // what a kernel made of that copy
+  double* loss();                             // 0 before the op; enters the scalar as it is
   void output(const std::string& name, const Tensor& tensor);
   // An object that lives as long as the run, made at the first call: a model.
   template <class Type, class... Arguments>
@@ -109,6 +123,15 @@ class OpRun {
   void backward(bool accumulate_onto_noise);
   std::vector<double> gradient(const Operand& operand) const;  // less what it held before
 
+  // What masque-bench calls, after a forward and a backward: both once more, without the poison
+  // and the reading. The clock starts after each operand that the case asks for, so that the last
+  // start counts, and stops when the op has been called.
+  struct Clock {
+    std::function<void()> start, stop;
+  };
+  void forward_again(const Clock& clock);
+  void backward_again() { tape_->backward(); }
+
   std::deque<Operand>& operands() { return operands_; }
   const std::vector<Output>& outputs() const { return outputs_; }
   const Device& device() const { return device_; }
@@ -127,13 +150,18 @@ class OpRun {
   Operand& find_or_add(const std::string& name);
   Operand& find_or_draw(const std::string& name, const Shape& shape, Draw draw);
   void poison();
+  void start_clock();
+  void stop_clock();
 
   OpCase op_;
   Device device_;
+  DType rounding_;
   Arena arena_;
   std::optional<Tape> tape_;
   StepState state_;
+  Memory device_state_;
   bool noise_ = false;            // whether gradients held operand.before
+  const Clock* clock_ = nullptr;  // in forward_again, until the op has been called
   std::deque<Operand> operands_;  // a deque: references stay valid
   std::vector<Output> outputs_;
   std::map<std::string, std::vector<double>> factors_;

@@ -1,0 +1,34 @@
+#include "bench/report.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <ctime>
+
+#include "apps/environment.h"
+
+namespace masque::bench {
+
+nlohmann::ordered_json report(const std::string& benchmark, const Device& device,
+                              const Ceilings& ceilings) {
+  nlohmann::ordered_json json;
+  json["benchmark"] = benchmark;
+  json["date"] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+  json["machine"] = environment(device);
+  json["ceilings"] = {{"copy_gb_s", ceilings.copy / 1e9},
+                      {"product_gflop_s", ceilings.product / 1e9}};
+  return json;
+}
+
+void print_head(const Device& device, const Ceilings& ceilings, const std::string& protocol) {
+  const std::string cpu = environment(device)["cpu"];
+  fmt::print("{} on {}; {}\n", describe(device), cpu, protocol);
+  fmt::print("measured ceilings: copy {:.1f} GB/s, {} product {:.1f} GFLOP/s\n\n",
+             ceilings.copy / 1e9, name_of(activation_dtype(device)), ceilings.product / 1e9);
+}
+
+std::string percent(double share) {
+  return fmt::format("{:.0f}%", 100 * share);
+}
+
+}  // namespace masque::bench
