@@ -7,6 +7,10 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "models/config.h"
 
 namespace masque {
 namespace {
@@ -18,22 +22,63 @@ void on_signal(int signal) {
   std::signal(signal, SIG_DFL);
 }
 
+void require_known_command(const CLI::App& app, const std::string& first) {
+  std::vector<std::string> commands;
+  for (const CLI::App* command : app.get_subcommands({})) commands.push_back(command->get_name());
+  if (first[0] == '-' || std::find(commands.begin(), commands.end(), first) != commands.end()) {
+    return;
+  }
+  throw InputError(fmt::format("unknown command {}: did you mean {}? There are {}", first,
+                               nearest(first, commands), fmt::join(commands, ", ")));
+}
+
 constexpr int kBarWidth = 24;
 constexpr const char* kSpins = "10000";  // some microseconds
 
 }  // namespace
 
 void add_common_options(CLI::App& command, CommonOptions& options) {
-  command.add_option("--device", options.device, "auto, cpu")->capture_default_str();
-  command.add_option("--dtype", options.dtype, "f32, or f64 for checks")->capture_default_str();
+  add_device_options(command, options);
+  command.add_option("--seed", options.seed, "Keys every random draw");
+}
+
+void add_device_options(CLI::App& command, CommonOptions& options) {
+  command
+      .add_option("--device", options.device,
+                  "auto (a GPU where there is one), cpu, cuda or cuda:N")
+      ->capture_default_str();
+  command
+      .add_option("--dtype", options.dtype,
+                  "auto (bf16 on a GPU, f32 on a CPU), f32, bf16 (GPU), f64 (CPU, for checks)")
+      ->capture_default_str();
   command.add_option("--threads", options.threads, "CPU threads; 0: all cores")
       ->capture_default_str();
-  command.add_option("--seed", options.seed, "Keys every random draw");
 }
 
 Device apply(const CommonOptions& options) {
   set_threads(options.threads);
   return make_device(options.device, options.dtype);
+}
+
+int run_app(CLI::App& app, int argc, char** argv) {
+  const std::string program = app.get_name();
+  try {
+    require_known_command(app, argc > 1 ? argv[1] : "-");
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    std::string message = error.what();
+    std::replace(message.begin(), message.end(), '\n', ' ');
+    fmt::print(stderr, "{}: {}; see {} --help\n", program, message, program);
+    return 2;
+  } catch (const InputError& error) {
+    fmt::print(stderr, "{}: {}\n", program, error.what());
+    return 2;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "{}: {}\n", program, error.what());
+    return 1;
+  }
 }
 
 void wait_briefly(char** argv) {

@@ -1,4 +1,4 @@
-// What the subcommands share: common flags, progress, interruption.
+// What the programs and their subcommands share: parsing, common flags, progress, interruption.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -14,13 +14,18 @@ namespace masque {
 // --device, --dtype, --threads, --seed: of train, eval, sample, compare.
 struct CommonOptions {
   std::string device = "auto";
-  std::string dtype = "f32";
+  std::string dtype = "auto";
   int threads = 0;
   std::optional<std::uint64_t> seed;
 };
 void add_common_options(CLI::App& command, CommonOptions& options);
+void add_device_options(CLI::App& command, CommonOptions& options);  // the same less --seed
 // Sets the threads and makes the device.
 Device apply(const CommonOptions& options);
+
+// Runs the subcommand that the arguments name; an unknown one is told the nearest. Returns the exit
+// code: 2 for bad usage or input, 1 for a failure while running, each with one line on stderr.
+int run_app(CLI::App& app, int argc, char** argv);
 
 // Restarts the program with OpenMP threads that spin only briefly while they wait, then sleep,
 // unless the environment says how to wait: on a busy machine spinning costs far more than waking up

@@ -4,8 +4,9 @@
 #include <omp.h>
 #include <sys/utsname.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
+
+#include "apps/machine.h"
 
 namespace masque {
 namespace {
@@ -15,17 +16,6 @@ constexpr const char* kCompiler = "clang " __clang_version__;
 #else
 constexpr const char* kCompiler = "gcc " __VERSION__;
 #endif
-
-std::string cpu_model() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    const std::size_t colon = line.find(": ");
-    if (line.rfind("model name", 0) == 0 && colon != std::string::npos) {
-      return line.substr(colon + 2);
-    }
-  }
-  return "unknown";
-}
 
 }  // namespace
 
@@ -44,7 +34,7 @@ nlohmann::json environment(const Device& device) {
           {"build_type", MASQUE_BUILD_TYPE},
           {"onednn", bool(MASQUE_HAS_ONEDNN)},
           {"device", describe(device)},
-          {"cpu", cpu_model()},
+          {"cpu", read_machine().cpu},
           {"threads", omp_get_max_threads()},
           {"system", fmt::format("{} {} {}", system.sysname, system.release, system.machine)}};
 }

@@ -14,7 +14,7 @@ std::vector<std::string> preset_names() {
   return names;
 }
 
-RunConfig preset(const std::string& name) {
+RunConfig preset(const std::string& name, ObjectiveKind objective) {
   const auto found = preset_files().find(name);
   if (found == preset_files().end()) {
     throw InputError(fmt::format("--preset {}: did you mean {}? There are {}", name,
@@ -25,6 +25,8 @@ RunConfig preset(const std::string& name) {
   for (const auto& entry : json.items()) {
     set_value(config, entry.key(), entry.value());
   }
+  config.model.objective = objective;
+  if (objective == ObjectiveKind::llada) config.training.start_token = true;
   return config;
 }
 

@@ -11,7 +11,8 @@ namespace masque {
 
 const std::map<std::string, std::string>& preset_files();  // name → JSON text
 std::vector<std::string> preset_names();
-// InputError naming the nearest for an unknown one.
-RunConfig preset(const std::string& name);
+// Presets describe AR; what only AR has is left out for LLaDA. InputError naming the nearest for an
+// unknown one.
+RunConfig preset(const std::string& name, ObjectiveKind objective);
 
 }  // namespace masque

@@ -1,0 +1,128 @@
+#include "apps/machine.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <utility>
+
+namespace masque {
+namespace {
+
+struct VectorSet {
+  const char* name;
+  const char* flag;  // in /proc/cpuinfo
+  bool of_compiler;  // the compiler decides whether it is used; else a library, as it runs
+  bool built;
+};
+constexpr VectorSet kVectorSets[] = {
+#ifdef __AVX2__
+    {"AVX2", "avx2", true, true},
+#else
+    {"AVX2", "avx2", true, false},
+#endif
+#ifdef __AVX512F__
+    {"AVX-512", "avx512f", true, true},
+#else
+    {"AVX-512", "avx512f", true, false},
+#endif
+    {"AMX-bf16", "amx_bf16", false, false},
+};
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// "model name	: AMD EPYC" → {"model name", "AMD EPYC"}
+std::pair<std::string, std::string> key_and_value(const std::string& line) {
+  const std::size_t colon = line.find(':');
+  if (colon == std::string::npos) return {};
+  const std::size_t key_end = line.find_last_not_of(" \t", colon - 1);
+  const std::size_t value = line.find_first_not_of(" \t", colon + 1);
+  return {line.substr(0, key_end + 1), value == std::string::npos ? "" : line.substr(value)};
+}
+
+void read_cpu(Machine& machine) {
+  std::set<std::pair<std::string, std::string>> cores;  // (socket, core)
+  std::string socket;
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const auto [key, value] = key_and_value(line);
+    if (key == "processor") ++machine.cpus;
+    if (key == "model name") machine.cpu = value;
+    if (key == "physical id") socket = value;
+    if (key == "core id") cores.emplace(socket, value);
+    if (key == "flags" && machine.vectors.empty()) {
+      const std::string flags = " " + value + " ";
+      for (const VectorSet& set : kVectorSets) {
+        if (flags.find(" " + std::string(set.flag) + " ") != std::string::npos) {
+          machine.vectors.emplace_back(set.name);
+        }
+      }
+    }
+  }
+  machine.cores = cores.empty() ? machine.cpus : static_cast<int>(cores.size());
+  if (machine.cpu.empty()) machine.cpu = "unknown";
+  cpu_set_t usable;
+  machine.usable_cpus =
+      sched_getaffinity(0, sizeof usable, &usable) == 0 ? CPU_COUNT(&usable) : machine.cpus;
+  // cgroup 2: "max 100000", or microseconds of CPU time in each period.
+  std::ifstream limit("/sys/fs/cgroup/cpu.max");
+  double quota = 0, period = 0;
+  if (limit >> quota >> period && period > 0) machine.cpu_quota = quota / period;
+}
+
+void read_memory(Machine& machine) {
+  std::ifstream info("/proc/meminfo");
+  for (std::string line; std::getline(info, line);) {
+    const auto [key, value] = key_and_value(line);
+    if (key == "MemTotal") machine.memory = std::stoll(value) * 1024;
+    if (key == "MemAvailable") machine.available = std::stoll(value) * 1024;
+  }
+}
+
+// "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu Feb …" → "550.54.14"
+std::string read_nvidia_driver() {
+  std::ifstream file("/proc/driver/nvidia/version");
+  std::string line, last;
+  std::getline(file, line);
+  std::istringstream words(line);
+  for (std::string word; words >> word;) {
+    const bool number = word.find_first_not_of("0123456789.") == std::string::npos;
+    if (number && word.find('.') != std::string::npos) return word;
+    last = word;
+  }
+  return last.empty() ? "" : "of unknown version";
+}
+
+}  // namespace
+
+Machine read_machine() {
+  Machine machine;
+  read_cpu(machine);
+  read_memory(machine);
+  machine.nvidia_driver = read_nvidia_driver();
+  return machine;
+}
+
+std::vector<std::string> unused_vectors(const Machine& machine) {
+  std::vector<std::string> names;
+  for (const VectorSet& set : kVectorSets) {
+    if (set.of_compiler && !set.built && contains(machine.vectors, set.name)) {
+      names.emplace_back(set.name);
+    }
+  }
+  return names;
+}
+
+std::vector<std::string> missing_vectors(const Machine& machine) {
+  std::vector<std::string> names;
+  for (const VectorSet& set : kVectorSets) {
+    if (set.built && !contains(machine.vectors, set.name)) names.emplace_back(set.name);
+  }
+  return names;
+}
+
+}  // namespace masque
