@@ -12,20 +12,29 @@ prompt="ROMEO:"
 template="ROMEO:
 What ________ is this man, that comes so ____ to my door?"
 heading() { printf '\n== %s\n' "$1"; }
-masque() { build/cpu/apps/masque "$@"; }
+masque() { "build/$preset/apps/masque" "$@"; }
 
 heading "packages"
 install_packages "${build_packages[@]}"
 
 start=$SECONDS
 heading "build"
+preset=cpu
 options=()
+if nvidia-smi -L > /dev/null 2>&1; then
+  if command -v nvcc > /dev/null; then
+    preset=cuda
+    options=(-DCMAKE_CUDA_ARCHITECTURES=native)
+  else
+    echo "An NVIDIA GPU is here, but no nvcc: building for the CPU. With the CUDA Toolkit it would be used."
+  fi
+fi
 # An existing build keeps its options; a new one leaves out the tests, which need more packages.
-if [ ! -f build/cpu/CMakeCache.txt ]; then options=(-DMASQUE_TESTS=OFF); fi
+if [ -f "build/$preset/CMakeCache.txt" ]; then options=(); else options+=(-DMASQUE_TESTS=OFF); fi
 mkdir -p build
-cmake --preset cpu "${options[@]}" > build/quickstart-configure.log \
+cmake --preset "$preset" "${options[@]}" > build/quickstart-configure.log \
   || { cat build/quickstart-configure.log >&2; fail "cmake failed: see above"; }
-cmake --build --preset cpu --target masque
+cmake --build --preset "$preset" --target masque
 
 heading "data"
 find_text() {
@@ -102,7 +111,7 @@ heading "done in $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s"
 cat << EOF
 Runs: $llada and $ar (checkpoints, metrics.jsonl, samples).
 Go on:
-  build/cpu/apps/masque train $llada --resume --steps 5000
-  build/cpu/apps/masque eval $llada --data $data
-  build/cpu/apps/masque --help
+  build/$preset/apps/masque train $llada --resume --steps 5000
+  build/$preset/apps/masque eval $llada --data $data
+  build/$preset/apps/masque --help
 EOF

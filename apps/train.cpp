@@ -33,10 +33,8 @@ constexpr const char* kFooter =
     "  masque train runs/llada --resume --steps 3200";
 
 RunConfig configured(const TrainOptions& options) {
-  RunConfig config = preset(options.preset.empty() ? "quick" : options.preset);
-  config.model.objective = objective_from(options.objective);
-  // Presets describe AR; what only AR has is left out for LLaDA.
-  if (config.model.objective == ObjectiveKind::llada) config.training.start_token = true;
+  RunConfig config =
+      preset(options.preset.empty() ? "quick" : options.preset, objective_from(options.objective));
   for (const std::string& assignment : options.sets) set_key(config, assignment);
   if (options.steps) set_key(config, "steps=" + *options.steps);
   if (options.common.seed) config.training.seed = *options.common.seed;
@@ -85,11 +83,13 @@ void dry_run(const RunConfig& config, Trainer& trainer) {
   constexpr double kTimedSeconds = 1;
   const std::int64_t steps = config.training.steps;
   while (trainer.steps_done() < std::min(kWarmup, steps - 1)) trainer.step();
+  trainer.metrics();
   const Progress timer(1);
   int timed = 0;
   do {
     trainer.step();
     ++timed;
+    trainer.metrics();  // waits
   } while (timer.seconds() < kTimedSeconds && trainer.steps_done() < steps);
   const double seconds = timer.seconds() / timed;
   fmt::print(stderr,

@@ -10,6 +10,8 @@
 
 #include "apps/environment.h"
 #include "core/check.h"
+#include "core/products.h"
+#include "models/dataset.h"
 #include "models/sampler.h"
 
 namespace masque {
@@ -42,7 +44,7 @@ void TrainingRun::create() {
   tokenizer_.save(folder_.tokenizer());
   write_file(folder_.environment(), environment(device_).dump(2) + "\n");
   std::filesystem::create_directories(folder_.samples());
-  metrics_.open(folder_.metrics(), std::ios::app);
+  metrics_file_.open(folder_.metrics(), std::ios::app);
 }
 
 void TrainingRun::reopen() {
@@ -56,9 +58,18 @@ void TrainingRun::reopen() {
   }
   write_file(folder_.metrics(), kept);
   write_file(folder_.config(), to_json(config_).dump(2) + "\n");
-  metrics_.open(folder_.metrics(), std::ios::app);
+  metrics_file_.open(folder_.metrics(), std::ios::app);
   saved_step_ = trainer_.steps_done();
+  reuse_products();
   progress_.line(fmt::format("resumed at step {}", trainer_.steps_done()));
+}
+
+void TrainingRun::reuse_products() {
+  if (!on_gpu(device_) || !std::filesystem::exists(folder_.products())) return;
+  if (use_product_algorithms(device_, read_text(folder_.products()))) return;
+  progress_.line(fmt::format(
+      "{} is of another GPU or cublasLt: products are timed anew, and last bits may differ",
+      folder_.products().string()));
 }
 
 int TrainingRun::go() {
@@ -66,21 +77,19 @@ int TrainingRun::go() {
   catch_interrupts();
   while (trainer_.steps_done() < training.steps && interrupt_signal() == 0) {
     const auto start = std::chrono::steady_clock::now();
-    const StepMetrics metrics = trainer_.step();
+    trainer_.step();
+    const std::int64_t step = trainer_.steps_done();
+    const auto due = [&](std::int64_t every) { return step % every == 0 || step == training.steps; };
+    const bool any_due =
+        due(training.log_every) || due(training.eval_every) || due(training.save_every);
+    if (any_due) metrics_ = trainer_.metrics();  // waits for a GPU, so only now and then
     step_seconds_ +=
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    const std::int64_t step = trainer_.steps_done();
-    const bool last = step == training.steps;
-    if (!metrics.finite) {
-      ++skipped_;
-      progress_.line(fmt::format("step {}: gradient norm is not finite, update skipped", step));
-    }
-    progress_.update(step, fmt::format("loss {:.3f}", metrics.loss));
-    if (step % training.log_every == 0 || last) log(metrics);
-    if (step % training.eval_every == 0 || last) evaluate();
-    if ((step % training.save_every == 0 || last) && saved_step_ != step) {
-      save(!trainer_.has_val());
-    }
+    if (any_due) report_skipped();
+    progress_.update(step, fmt::format("loss {:.3f}", metrics_.loss));
+    if (due(training.log_every)) log();
+    if (due(training.eval_every)) evaluate();
+    if (due(training.save_every) && saved_step_ != step) save(!trainer_.has_val());
   }
   if (interrupt_signal() == 0) {
     progress_.line(
@@ -94,20 +103,28 @@ int TrainingRun::go() {
   return 128 + interrupt_signal();
 }
 
-void TrainingRun::log(const StepMetrics& metrics) {
+void TrainingRun::report_skipped() {
+  if (metrics_.skipped == skipped_) return;
+  progress_.line(fmt::format("step {}: the gradient was not finite, {} update{} skipped",
+                             trainer_.steps_done(), metrics_.skipped - skipped_,
+                             metrics_.skipped - skipped_ == 1 ? "" : "s"));
+  skipped_ = metrics_.skipped;
+}
+
+void TrainingRun::log() {
   const std::int64_t step = trainer_.steps_done();
   const double rate = static_cast<double>(trainer_.tokens_seen() - logged_tokens_) / step_seconds_;
   write_metrics({{"split", "train"},
-                 {"loss", number(metrics.loss)},
-                 {"accuracy", metrics.accuracy},
-                 {"lr", metrics.lr},
-                 {"grad_norm", number(metrics.grad_norm)},
+                 {"loss", number(metrics_.loss)},
+                 {"accuracy", metrics_.accuracy},
+                 {"lr", metrics_.lr},
+                 {"grad_norm", number(metrics_.grad_norm)},
                  {"tokens_per_second", rate}});
   if (!progress_.on_terminal()) {
     progress_.line(fmt::format(
         "step {:>6}/{}  loss {:.4f}  accuracy {:.3f}  lr {:.2e}  grad norm {:.3f}  {:>7} tokens/s  "
         "ETA {}",
-        step, config_.training.steps, metrics.loss, metrics.accuracy, metrics.lr, metrics.grad_norm,
+        step, config_.training.steps, metrics_.loss, metrics_.accuracy, metrics_.lr, metrics_.grad_norm,
         grouped(static_cast<std::int64_t>(rate)), progress_.eta(step)));
   }
   step_seconds_ = 0;
@@ -173,6 +190,7 @@ void TrainingRun::sample() {
 void TrainingRun::save(bool best) {
   folder_.save_checkpoint(trainer_.steps_done(), best, config_.training.keep,
                           [&](const std::filesystem::path& to) { trainer_.save(to); });
+  if (on_gpu(device_)) write_file(folder_.products(), product_algorithms(device_));
   saved_step_ = trainer_.steps_done();
 }
 
@@ -182,8 +200,8 @@ void TrainingRun::write_metrics(const Json& line) {
                {"epoch", trainer_.epoch()},
                {"seconds", progress_.seconds()}};
   full.update(line);
-  metrics_ << full.dump() << '\n' << std::flush;
-  if (!metrics_) {
+  metrics_file_ << full.dump() << '\n' << std::flush;
+  if (!metrics_file_) {
     throw Error(
         fmt::format("{}: cannot be written; is the disk full?", folder_.metrics().string()));
   }

@@ -24,10 +24,12 @@ class TrainingRun {
   int go();       // trains to the last step; 0, or 130 or 143 when interrupted, saved either way
 
  private:
-  void log(const StepMetrics& metrics);
+  void report_skipped();
+  void log();
   void evaluate();
   void sample();
   void save(bool best);
+  void reuse_products();
   void write_metrics(const nlohmann::json& line);
 
   RunFolder folder_;
@@ -36,11 +38,12 @@ class TrainingRun {
   Trainer& trainer_;
   Device device_;
   Progress progress_;
-  std::ofstream metrics_;
+  std::ofstream metrics_file_;
+  StepMetrics metrics_;             // of the last step that was waited for
   double step_seconds_ = 0;         // in steps since the last log
   std::int64_t logged_tokens_ = 0;  // seen at the last log
   std::int64_t saved_step_ = -1;
-  std::int64_t skipped_ = 0;  // updates whose gradient was not finite
+  std::int64_t skipped_ = 0;  // updates that were reported as skipped
 };
 
 }  // namespace masque

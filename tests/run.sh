@@ -48,13 +48,17 @@ finish() {
   [ ${#failed[@]} -eq 0 ]
 }
 
-sources() { find . -path ./build -prune -o \( -name '*.cpp' -o -name '*.h' \) -print | sort; }
+sources() {
+  find . -path ./build -prune -o \( -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' \) -print \
+    | sort
+}
 
 clang_format() { sources | xargs clang-format-14 --dry-run --Werror; }
 
-# Every unit through clang 14 with the build's own flags, without making code.
+# Every unit through clang 14 with the build's own flags, the CUDA files too, without making code.
 clang_reads() {
-  cmake -S . -B build/clang -G Ninja -DCMAKE_CXX_COMPILER=clang++-14 -DMASQUE_ONEDNN=OFF
+  cmake -S . -B build/clang -G Ninja -DCMAKE_CXX_COMPILER=clang++-14 -DMASQUE_ONEDNN=OFF \
+    -DMASQUE_EMULATE=ON
   sed -n 's/^ *"command": "\(.*\)",\?$/\1/p' build/clang/compile_commands.json \
     | sed 's/\\\(["\\]\)/\1/g' > build/clang/commands
   xargs -d '\n' -P "$jobs" -n 1 sh -c 'cd build/clang && eval "$0 -fsyntax-only"' \
@@ -66,7 +70,7 @@ tidy_part='models/safetensors.cpp models/checkpoint.cpp models/dataset.cpp model
   core/arena.cpp core/device.cpp core/ops.cpp kernels/linear.cpp kernels/attention.cpp'
 clang_tidy() {
   local files=$tidy_part
-  if [ "${MASQUE_TIDY:-part}" = all ]; then files=$(sources | grep '\.cpp$'); fi
+  if [ "${MASQUE_TIDY:-part}" = all ]; then files=$(sources | grep -E '\.(cpp|cu)$'); fi
   xargs -P "$jobs" -n 1 clang-tidy-14 --quiet -p build/clang <<< "$files"
 }
 
@@ -78,7 +82,7 @@ parity() {
 
 heading "packages"
 install_packages "${build_packages[@]}" catch2 clang-14 clang-format-14 clang-tidy-14 libomp-14-dev \
-  python3 python3-torch
+  libboost-context-dev python3 python3-torch
 mkdir -p "$logs"
 if command -v ccache > /dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
 
@@ -116,12 +120,26 @@ if [ "${MASQUE_TIDY:-part}" != all ]; then
   skip "clang-tidy of the other files" "takes minutes; MASQUE_TIDY=all runs it"
 fi
 
-heading "AddressSanitizer and UBSan (preset asan)"
-if check "configure asan" cmake --preset asan \
-  && check "build asan" cmake --build --preset asan -j "$jobs" --target masque-tests; then
-  check "tests under sanitizers" build/asan/tests/masque-tests '~[slow]' || true
+heading "CUDA on the emulator, and all else, under AddressSanitizer and UBSan (preset emulate)"
+if check "configure emulate" cmake --preset emulate \
+  && check "build emulate" cmake --build --preset emulate -j "$jobs" --target masque-tests; then
+  check "emulated CUDA under sanitizers" build/emulate/tests/masque-tests '[gpu],[emulated]' || true
+  check "CPU under sanitizers" build/emulate/tests/masque-tests '[cpu]~[slow]' || true
 fi
 skip "[slow] tests under sanitizers" "they ran without; here they would take many minutes"
-skip "GPU" "this version runs on the CPU only"
+
+heading "CUDA by nvcc (preset cuda)"
+if command -v nvcc > /dev/null; then
+  if check "configure cuda" cmake --preset cuda; then
+    check "build cuda" cmake --build --preset cuda -j "$jobs" || true
+  fi
+else
+  skip "CUDA by nvcc" "no nvcc here (CUDA Toolkit)"
+fi
+if ! nvidia-smi -L > /dev/null 2>&1; then
+  skip "[gpu] tests on a GPU" "no NVIDIA GPU here; they ran on the emulator"
+elif [ -x build/cuda/tests/masque-tests ]; then
+  check "CUDA on the GPU" build/cuda/tests/masque-tests '[gpu]' || true
+fi
 
 finish
