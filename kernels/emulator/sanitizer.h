@@ -4,14 +4,14 @@
 
 #include <cstddef>
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef MASQUE_SANITIZE
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
 namespace masque::emulator {
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef MASQUE_SANITIZE
 
 inline void poison(const void* memory, std::size_t bytes) {
   __asan_poison_memory_region(memory, bytes);

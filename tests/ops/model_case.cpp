@@ -9,6 +9,8 @@ namespace masque::test {
 namespace {
 
 constexpr double kF32Limit = 3.5e-6;
+constexpr double kBf16Limit =
+    3e-2;  // rounded at every op of two blocks: 1.5 times what is measured
 constexpr std::int64_t kRows = 3;
 constexpr std::int32_t kFirstCharacter = 4;
 
@@ -74,10 +76,12 @@ OpCase loss_case(ObjectiveKind kind, const std::string& variant, ModelConfig con
     Transformer& network = run.own<Network>(config, run.device()).transformer;
     run.adopt(network.parameters());
     const Batch batch = batch_of(run, objective, config);
-    const LossResult result = objective.loss(run.tape(), network, batch, run.state(), {.loss = run.loss()});
+    const LossResult result =
+        objective.loss(run.tape(), network, batch, run.state(), {.loss = run.loss()});
     run.output("nll", result.nll);
   };
   op.f32_limit = kF32Limit;
+  op.bf16_limit = kBf16Limit;
   op.along_directions = true;
   op.same_without_tape = config.dropout == 0;
   return op;
