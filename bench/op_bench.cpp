@@ -25,7 +25,7 @@ constexpr int kWarmup = 2;  // rounds that do not count
 struct OpOptions {
   std::string filter;
   int repeat = 20;
-  bool json = false;
+  bool json = false, list = false;
   CommonOptions common;
 };
 
@@ -49,11 +49,20 @@ struct Row {
   double flop_rate() const { return flops / seconds.median; }
 };
 
-std::vector<const OpCase*> selected(const std::string& filter) {
+// An emulated GPU is a CPU here.
+bool fits(const OpCase& op, [[maybe_unused]] const Device& device) {
+#ifdef MASQUE_EMULATE
+  return !op.fills_gpu;
+#else
+  return !op.fills_gpu || on_gpu(device);
+#endif
+}
+
+std::vector<const OpCase*> selected(const std::string& filter, const Device& device) {
   std::vector<const OpCase*> cases;
   std::set<std::string> names;
   for (const OpCase& op : test::all_cases()) {
-    if (!op.benchmark) continue;
+    if (!op.benchmark || !fits(op, device)) continue;
     names.insert(op.name);
     if ((op.name + " " + op.variant).find(filter) != std::string::npos) cases.push_back(&op);
   }
@@ -169,8 +178,14 @@ void run(const OpOptions& options) {
   if (options.repeat < 1) {
     throw InputError(fmt::format("--repeat {}: must be at least 1", options.repeat));
   }
-  const std::vector<const OpCase*> cases = selected(options.filter);
   const Device device = apply(options.common);
+  const std::vector<const OpCase*> cases = selected(options.filter, device);
+  if (options.list) {
+    std::set<std::string> names;
+    for (const OpCase* op : cases) names.insert(op->name);
+    fmt::print("{}\n", fmt::join(names, "\n"));
+    return;
+  }
   const Ceilings ceilings = measure_ceilings(device);
   const std::vector<Row> rows = time_cases(cases, device, options.repeat);
   if (options.json) return print_json(rows, ceilings, device, options.repeat);
@@ -189,6 +204,7 @@ void add_op_command(CLI::App& app) {
   command->add_option("--repeat", options->repeat, "Repeats of each pass")->capture_default_str();
   add_device_options(*command, options->common);
   command->add_flag("--json", options->json, "One JSON object on stdout");
+  command->add_flag("--list", options->list, "Only the names of the ops that would be timed");
   command->callback([options] { run(*options); });
 }
 

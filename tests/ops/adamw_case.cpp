@@ -65,6 +65,8 @@ const Registration registration({
     adamw_case(6700, 6700, {.ema = true, .updates = 10}),
     adamw_case(100003, 65536, {.ema = true}),
     timed(adamw_case(800000, 790000, {.updates = 1})),
+    timed_on_gpu(adamw_case(10'700'000, 10'600'000, {.updates = 1})),
+    timed_on_gpu(adamw_case(124'400'000, 124'300'000, {.updates = 1})),
 });
 
 }  // namespace

@@ -66,6 +66,12 @@ const Registration registration({
     attention_case({1, 67, 1, 32}, {.dropout = 0.3}),
     timed(attention_case({32, 128, 4, 32}, {})),
     timed(attention_case({32, 128, 4, 32}, {.causal = true})),
+    timed_on_gpu(attention_case({64, 256, 6, 64}, {})),
+    timed_on_gpu(attention_case({64, 256, 6, 64}, {.causal = true})),
+    timed_on_gpu(attention_case({16, 1024, 12, 64}, {})),
+    timed_on_gpu(attention_case({16, 1024, 12, 64}, {.causal = true})),
+    timed_on_gpu(attention_case({4, 4096, 12, 64}, {})),
+    timed_on_gpu(attention_case({4, 4096, 12, 64}, {.causal = true})),
 });
 
 }  // namespace

@@ -45,6 +45,8 @@ const Registration registration({
     embedding_case({3, 33, 7, 67, false}),
     embedding_case({5, 67, 67, 13, true}),  // every token many times, cut among threads
     timed(embedding_case({32, 128, 128, 69, true})),
+    timed_on_gpu(embedding_case({64, 256, 384, 69, true})),
+    timed_on_gpu(embedding_case({16, 1024, 768, 50304, true})),
 });
 
 }  // namespace

@@ -26,6 +26,8 @@ const Registration registration({
     gelu_case({3, 33, 67}),
     gelu_case({5, 67, 67}),  // enough to be cut among threads
     timed(gelu_case({32, 128, 512})),
+    timed_on_gpu(gelu_case({64, 256, 1536})),
+    timed_on_gpu(gelu_case({16, 1024, 3072})),
 });
 
 }  // namespace

@@ -34,6 +34,8 @@ const Registration registration({
     global_norm_case(6700, 1),
     global_norm_case(100003, 1),
     timed(global_norm_case(800000, 1)),
+    timed_on_gpu(global_norm_case(10'700'000, 1)),
+    timed_on_gpu(global_norm_case(124'400'000, 1)),
 });
 
 }  // namespace

@@ -41,6 +41,10 @@ const Registration registration({
     timed(linear_case({4096, 128, 384, true})),
     timed(linear_case({4096, 128, 512, true})),
     timed(linear_case({4096, 512, 128, true})),
+    timed_on_gpu(linear_case({16384, 384, 1152, true})),
+    timed_on_gpu(linear_case({16384, 384, 1536, true})),
+    timed_on_gpu(linear_case({16384, 1536, 384, true})),
+    timed_on_gpu(linear_case({16384, 768, 3072, true})),
 });
 
 }  // namespace

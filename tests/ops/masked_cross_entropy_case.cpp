@@ -78,6 +78,8 @@ const Registration registration({
     head_case(13, {2, 7, 11, true}),
     head_case(67, {3, 33, 67, true}),
     timed(masked_cross_entropy_case({32, 128, 69, true})),
+    timed_on_gpu(masked_cross_entropy_case({64, 256, 69, true})),
+    timed_on_gpu(masked_cross_entropy_case({4, 1024, 50304, true})),
 });
 
 }  // namespace

@@ -74,6 +74,7 @@ const Registration registration({
     random_mask_case(130, 131, {}),  // enough to be cut among threads
     random_mask_case(3, 33, {.sampling = TSampling::batch, .weighting = Weighting::none}),
     timed(random_mask_case(32, 128, {})),
+    timed_on_gpu(random_mask_case(64, 256, {})),
 });
 
 }  // namespace

@@ -64,6 +64,9 @@ const Registration layernorm_registration({
     residual_norm_case(2, 5, 67, {.kind = kLayernorm, .bias = true, .stream_read = false}),
     residual_norm_case(5, 67, 67, {.kind = kLayernorm, .bias = true}),
     timed(residual_norm_case(32, 128, 128, {.kind = kLayernorm, .bias = true})),
+    timed_on_gpu(residual_norm_case(64, 256, 384, {.kind = kLayernorm, .bias = true})),
+    timed_on_gpu(residual_norm_case(64, 256, 384, {.kind = kLayernorm, .dropout = 0.2})),
+    timed_on_gpu(residual_norm_case(16, 1024, 768, {.kind = kLayernorm, .bias = true})),
 });
 
 const Registration rmsnorm_registration({
@@ -76,6 +79,8 @@ const Registration rmsnorm_registration({
     residual_norm_case(2, 5, 67, {.kind = kRmsnorm, .stream_read = false}),
     residual_norm_case(5, 67, 67, {.kind = kRmsnorm}),
     timed(residual_norm_case(32, 128, 128, {.kind = kRmsnorm})),
+    timed_on_gpu(residual_norm_case(64, 256, 384, {.kind = kRmsnorm})),
+    timed_on_gpu(residual_norm_case(16, 1024, 768, {.kind = kRmsnorm})),
 });
 
 }  // namespace

@@ -34,6 +34,7 @@ const Registration registration({
     rope_case({1, 33, 2, 8}),
     rope_case({5, 67, 2, 32}),  // enough to be cut among threads
     timed(rope_case({32, 128, 4, 32})),
+    timed_on_gpu(rope_case({64, 256, 6, 64})),
 });
 
 }  // namespace

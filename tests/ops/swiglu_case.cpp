@@ -26,6 +26,8 @@ const Registration registration({
     swiglu_case(3, 33, 67),
     swiglu_case(5, 67, 67),  // enough to be cut among threads
     timed(swiglu_case(32, 128, 352)),
+    timed_on_gpu(swiglu_case(64, 256, 1024)),
+    timed_on_gpu(swiglu_case(16, 1024, 2048)),
 });
 
 }  // namespace

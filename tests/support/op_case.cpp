@@ -10,7 +10,8 @@
 namespace masque::test {
 namespace {
 
-constexpr double kMove = 0.2;  // of a model's parameters, in adopt()
+constexpr double kMove = 0.2;                        // of a model's parameters, in adopt()
+constexpr std::size_t kTimedPeriod = (1 << 20) + 7;  // of the numbers of a case to be timed
 
 std::vector<OpCase>& registered() {
   static std::vector<OpCase> cases;
@@ -35,6 +36,16 @@ void write_as(const Device& device, const Tensor& tensor, const std::vector<doub
 double rounded(double value, DType dtype) {
   const auto single = static_cast<float>(value);
   return dtype == DType::bf16 ? static_cast<float>(bf16(single)) : single;
+}
+
+// Normals keyed by a name. Drawing a hundred million would take longer than what they are for.
+std::vector<double> drawn(const OpCase& op, const std::string& key, const Shape& shape) {
+  const auto count = static_cast<std::size_t>(shape.count());
+  const std::size_t period = op.benchmark ? std::min(count, kTimedPeriod) : count;
+  std::vector<double> values = normals(seed_of(key), static_cast<std::int64_t>(period));
+  values.reserve(count);
+  while (values.size() < count) values.push_back(values[values.size() - period]);
+  return values;
 }
 
 Tensor grad_of(const Tensor& tensor) {
@@ -75,6 +86,11 @@ void write(const Device& device, const Tensor& tensor, const std::vector<double>
 OpCase timed(OpCase op) {
   op.benchmark = true;
   return op;
+}
+
+OpCase timed_on_gpu(OpCase op) {
+  op.fills_gpu = true;
+  return timed(std::move(op));
 }
 
 Registration::Registration(const std::vector<OpCase>& cases) {
@@ -128,7 +144,7 @@ OpRun::Operand& OpRun::find_or_draw(const std::string& name, const Shape& shape,
   Operand& operand = find_or_add(name);
   if (!operand.values.empty()) return operand;
   operand.scale = draw.sd;
-  operand.values = normals(seed_of(op_.name + "/" + name), shape.count());
+  operand.values = drawn(op_, op_.name + "/" + name, shape);
   for (double& value : operand.values) value = rounded(draw.mean + draw.sd * value, rounding_);
   return operand;
 }
@@ -148,7 +164,7 @@ Parameter& OpRun::parameter(const std::string& name, const Shape& shape, Draw dr
     operand.store = std::make_unique<ParameterStore>(device_);
     operand.store->add(name, shape, shape.rank() == 2);
     operand.store->allocate();
-    operand.before = normals(seed_of(name + "/before"), shape.count());
+    operand.before = drawn(op_, name + "/before", shape);
   }
   Parameter& parameter = operand.store->parameters().front();
   operand.tensor = parameter.master;
@@ -206,7 +222,7 @@ void OpRun::output(const std::string& name, const Tensor& tensor) {
   if (tensor.grad == nullptr) return;
   std::vector<double>& factors = factors_[name];
   if (factors.empty()) {
-    factors = normals(seed_of(name + "/factors"), tensor.shape.count());
+    factors = drawn(op_, name + "/factors", tensor.shape);
     for (double& factor : factors) factor = rounded(factor, rounding_);
   }
   output.factors = &factors;

@@ -50,13 +50,15 @@ struct OpCase {
   bool same_without_tape = true;  // false: inference computes something else (dropout is off)
   Work forward_work, backward_work = {};  // for masque-bench; no backward: nothing
   bool benchmark = false;                 // of a size to be timed, not checked
+  bool fills_gpu = false;                 // timed on a GPU only: too large for others
   // Error in bf16: at most so many times that of f32 whose results are rounded once, and half as
   // much again for gradients; or, where not 0, at most bf16_limit.
   double bf16_slack = 1.1, bf16_limit = 0;
 };
 
-// The same case as one to be timed, not checked.
+// The same case as one to be timed, not checked; on a GPU only.
 OpCase timed(OpCase op);
+OpCase timed_on_gpu(OpCase op);
 
 // All cases, sorted by name. Those of one op share its limit.
 const std::vector<OpCase>& all_cases();
@@ -66,7 +68,8 @@ struct Registration {
   explicit Registration(const std::vector<OpCase>& cases);
 };
 
-// How an operand is drawn: normal, rounded to f32.
+// How an operand is drawn: normal, rounded to f32. Of a case to be timed, a million numbers again
+// and again.
 struct Draw {
   double mean = 0;
   double sd = 1;
