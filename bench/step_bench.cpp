@@ -11,6 +11,7 @@
 #include "apps/common.h"
 #include "apps/presets.h"
 #include "bench/report.h"
+#include "kernels/philox.h"
 #include "models/source.h"
 #include "models/trainer.h"
 
@@ -25,6 +26,8 @@ struct StepOptions {
   std::string preset = "quick", objective = "both";
   std::vector<std::string> sets;
   std::int64_t steps = 20;
+  std::int64_t burst = 1;
+  std::int64_t vocab = 0;
   bool json = false;
   CommonOptions common;
 };
@@ -37,15 +40,18 @@ struct TimedTraining {
 
   RunConfig config;
   Trainer trainer;
-  std::vector<double> seconds;  // warm-up first
+  std::vector<double> seconds;  // a step of each burst; warm-up first
+  double first_step = 0;        // seconds by the wall, memory and algorithms found
 };
 
 struct Row {
   std::string objective;
   Spread seconds;
   double tokens = 0, flops = 0;  // a step
+  double first_step = 0;         // seconds
   std::int64_t parameters = 0;
   std::size_t activation_bytes = 0;
+  std::size_t launches = 0;  // a step; 0 on the CPU
 
   double token_rate() const { return tokens / seconds.median; }
   double flop_rate() const { return flops / seconds.median; }
@@ -61,7 +67,7 @@ RunConfig configured(const StepOptions& options, ObjectiveKind objective, std::i
   RunConfig config = preset(options.preset, objective);
   for (const std::string& assignment : options.sets) set_key(config, assignment);
   if (options.common.seed) config.training.seed = *options.common.seed;
-  config.training.steps = kWarmup + options.steps;
+  config.training.steps = (kWarmup + options.steps) * options.burst;
   config.model.vocab_size = vocab_size;
   return resolve(config);
 }
@@ -96,35 +102,96 @@ Row row_of(TimedTraining& training) {
   row.flops = row.tokens * flops_a_token(transformer);
   row.parameters = transformer.parameters().count();
   row.activation_bytes = training.trainer.activation_bytes();
+  row.first_step = training.first_step;
+  const auto micro_steps = static_cast<std::size_t>(training.config.training.accumulation);
+  row.launches =
+      micro_steps * training.trainer.micro_step_launches() + training.trainer.update_launches();
   return row;
 }
 
-// Step by step, each objective in turn, so that what disturbs the machine disturbs both.
-std::vector<Row> time_steps(const StepOptions& options, const Device& device) {
-  const Source source;
-  const Tokenizer tokenizer = source.tokenizer();
+// Text to train on; where a vocabulary is asked for, of uniformly drawn characters.
+struct Text {
+  Tokenizer tokenizer;
   Splits splits;
-  splits.train = tokenizer.encode(source.generate(kCharacters, 1));
+};
+
+std::string utf8_of(char32_t character) {  // below U+10000
+  const auto byte = [](char32_t bits) { return static_cast<char>(bits); };
+  return {byte(0xe0 | character >> 12), byte(0x80 | (character >> 6 & 0x3f)),
+          byte(0x80 | (character & 0x3f))};
+}
+
+Text uniform_text(std::int64_t vocab) {
+  constexpr char32_t kFirst = 0x1000, kEnd = 0x10000;        // three bytes each
+  constexpr char32_t kSurrogates = 0xd800, kAfter = 0xe000;  // no characters
+  constexpr std::int64_t kMost = Tokenizer::kSpecials + (kSurrogates - kFirst) + (kEnd - kAfter);
+  if (vocab <= Tokenizer::kSpecials || vocab > kMost) {
+    throw InputError(fmt::format("--vocab {}: must be {} to {}, of which {} are special tokens",
+                                 vocab, Tokenizer::kSpecials + 1, kMost, Tokenizer::kSpecials));
+  }
+  std::string characters;
+  char32_t next = kFirst;
+  for (std::int64_t id = Tokenizer::kSpecials; id < vocab; ++id, ++next) {
+    if (next == kSurrogates) next = kAfter;
+    characters += utf8_of(next);
+  }
+  Text text{Tokenizer::from_text(characters), {}};
+  for (std::uint32_t index = 0; index < kCharacters; ++index) {
+    const double u = uniform(philox(1, {index, 0, 0, 0})[0]);
+    text.splits.train.push_back(static_cast<std::int32_t>(
+        Tokenizer::kSpecials + u * static_cast<double>(vocab - Tokenizer::kSpecials)));
+  }
+  return text;
+}
+
+Text make_text(const StepOptions& options) {
+  if (options.vocab != 0) return uniform_text(options.vocab);
+  const Source source;
+  Text text{source.tokenizer(), {}};
+  text.splits.train = text.tokenizer.encode(source.generate(kCharacters, 1));
+  return text;
+}
+
+void time_burst(TimedTraining& training, Timer& timer, std::int64_t burst) {
+  const Progress wall(1);
+  if (training.seconds.empty()) {
+    training.trainer.step();
+    training.trainer.metrics();  // waits
+    training.first_step = wall.seconds();
+    --burst;
+  }
+  timer.start();
+  for (std::int64_t step = 0; step < burst; ++step) training.trainer.step();
+  timer.stop();
+  training.seconds.push_back(timer.seconds() /
+                             static_cast<double>(std::max<std::int64_t>(burst, 1)));
+}
+
+struct Timed {
+  std::vector<Row> rows;
+  std::size_t memory_bytes = 0;  // of the GPU, all trainings together; 0 on the CPU
+};
+
+// Burst by burst, each objective in turn, so that what disturbs the machine disturbs both.
+Timed time_steps(const StepOptions& options, const Device& device) {
+  const std::size_t free_before = free_bytes(device);
+  const Text text = make_text(options);
   std::deque<TimedTraining> trainings;
   for (const ObjectiveKind objective : objectives(options.objective)) {
-    trainings.emplace_back(configured(options, objective, tokenizer.vocab_size()), tokenizer,
-                           splits, device);
+    trainings.emplace_back(configured(options, objective, text.tokenizer.vocab_size()),
+                           text.tokenizer, text.splits, device);
   }
   const std::unique_ptr<Timer> timer = make_timer(device);
   const std::int64_t rounds = kWarmup + options.steps;
   Progress progress(rounds);
   for (std::int64_t round = 0; round < rounds; ++round) {
-    for (TimedTraining& training : trainings) {
-      timer->start();
-      training.trainer.step();
-      timer->stop();
-      training.seconds.push_back(timer->seconds());
-    }
+    for (TimedTraining& training : trainings) time_burst(training, *timer, options.burst);
     progress.update(round + 1, fmt::format("steps of {}", options.preset));
   }
-  std::vector<Row> rows;
-  for (TimedTraining& training : trainings) rows.push_back(row_of(training));
-  return rows;
+  Timed timed;
+  timed.memory_bytes = free_before - free_bytes(device);
+  for (TimedTraining& training : trainings) timed.rows.push_back(row_of(training));
+  return timed;
 }
 
 void print(const std::vector<Row>& rows, const Ceilings& ceilings) {
@@ -145,11 +212,13 @@ void print(const std::vector<Row>& rows, const Ceilings& ceilings) {
 }
 
 void print_json(const std::vector<Row>& rows, const Ceilings& ceilings, const Device& device,
-                const StepOptions& options) {
+                const StepOptions& options, std::size_t memory_bytes) {
   nlohmann::ordered_json json = report("step", device, ceilings);
   json["preset"] = options.preset;
   json["set"] = options.sets;
   json["steps"] = options.steps;
+  json["burst"] = options.burst;
+  if (memory_bytes > 0) json["memory_bytes"] = memory_bytes;
   for (const Row& row : rows) {
     json["results"].push_back({{"objective", row.objective},
                                {"parameters", row.parameters},
@@ -161,7 +230,9 @@ void print_json(const std::vector<Row>& rows, const Ceilings& ceilings, const De
                                {"tokens_per_second", row.token_rate()},
                                {"gflop_s", row.flop_rate() / 1e9},
                                {"of_product", row.flop_rate() / ceilings.product},
-                               {"activation_bytes", row.activation_bytes}});
+                               {"activation_bytes", row.activation_bytes},
+                               {"first_step_ms", 1e3 * row.first_step},
+                               {"launches", row.launches}});
   }
   fmt::print("{}\n", json.dump());
 }
@@ -170,13 +241,19 @@ void run(const StepOptions& options) {
   if (options.steps < 1) {
     throw InputError(fmt::format("--steps {}: must be at least 1", options.steps));
   }
+  if (options.burst < 1) {
+    throw InputError(fmt::format("--burst {}: must be at least 1", options.burst));
+  }
   const Device device = apply(options.common);
-  const std::vector<Row> rows = time_steps(options, device);
+  const auto [rows, memory_bytes] = time_steps(options, device);
   const Ceilings ceilings = measure_ceilings(device);
-  if (options.json) return print_json(rows, ceilings, device, options);
+  if (options.json) return print_json(rows, ceilings, device, options, memory_bytes);
+  const std::string each = rows.size() > 1 ? " each, in turn" : "";
   print_head(device, ceilings,
-             fmt::format("preset {}, {} steps{}", options.preset, options.steps,
-                         rows.size() > 1 ? " each, in turn" : ""));
+             options.burst == 1
+                 ? fmt::format("preset {}, {} steps{}", options.preset, options.steps, each)
+                 : fmt::format("preset {}, {} times {} steps{}", options.preset, options.steps,
+                               options.burst, each));
   print(rows, ceilings);
 }
 
@@ -195,6 +272,13 @@ void add_step_command(CLI::App& app) {
       ->expected(1, -1)
       ->type_name("KEY=VALUE");
   command->add_option("--steps", options->steps, "Steps to time")->capture_default_str();
+  command
+      ->add_option("--burst", options->burst,
+                   "Steps from one reading of the clock to the next: on a GPU the host runs ahead, "
+                   "as in training")
+      ->capture_default_str();
+  command->add_option("--vocab", options->vocab,
+                      "Vocabulary of uniformly drawn characters; default: the synthetic text's");
   add_common_options(*command, options->common);
   command->add_flag("--json", options->json, "One JSON object on stdout");
   command->callback([options] { run(*options); });

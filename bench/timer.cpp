@@ -85,6 +85,15 @@ void CacheFlush::operator()() {
   for (std::size_t at = 0; at < size; at += kLine) bytes[at] ^= std::byte{1};
 }
 
+std::size_t free_bytes([[maybe_unused]] const Device& device) {
+  std::size_t free = 0;
+#ifdef MASQUE_CUDA
+  std::size_t total = 0;
+  if (on_gpu(device)) GPU_CHECK(cudaMemGetInfo(&free, &total));
+#endif
+  return free;
+}
+
 Spread spread_of(std::vector<double> values) {
   CHECK(!values.empty(), "spread: no values");
   std::sort(values.begin(), values.end());

@@ -30,6 +30,9 @@ class CacheFlush {
   Memory memory_;
 };
 
+// Free memory of a GPU, as the driver counts; 0 on the CPU.
+std::size_t free_bytes(const Device& device);
+
 struct Spread {
   double median = 0, first_quartile = 0, third_quartile = 0;
   double range() const { return third_quartile - first_quartile; }
