@@ -26,6 +26,13 @@ std::string read_file(const std::filesystem::path& file) {
   return text.str();
 }
 
+// Programs that were carried elsewhere lie in $MASQUE_PROGRAMS.
+std::string where_it_lies(const std::string& program) {
+  const char* folder = std::getenv("MASQUE_PROGRAMS");
+  if (folder == nullptr) return program;
+  return (std::filesystem::path(folder) / std::filesystem::path(program).filename()).string();
+}
+
 }  // namespace
 
 ProcessResult run_program(const std::string& program, const std::vector<std::string>& arguments,
@@ -36,7 +43,7 @@ ProcessResult run_program(const std::string& program, const std::vector<std::str
 
   std::string command;
   if (!folder.empty()) command += "cd " + quoted(folder.string()) + " && ";
-  command += before + (before.empty() ? "" : " ") + quoted(program);
+  command += before + (before.empty() ? "" : " ") + quoted(where_it_lies(program));
   for (const std::string& argument : arguments) command += " " + quoted(argument);
   command += " >" + quoted((scratch / "out").string()) + " 2>" +
              quoted((scratch / "err").string()) + " </dev/null";
