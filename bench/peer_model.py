@@ -1,4 +1,4 @@
-"""masque's models in PyTorch, a plain reading of docs/checkpoint-format.md: what the peers of bench/ share.
+"""masque's models in PyTorch, a plain reading of docs/checkpoint-format.md: of bench/peer_pytorch_gpu.py.
 
 Parameters have the names of model.safetensors, so a checkpoint's arrays are a state_dict. Runs on PyTorch 1.13 and
 later. tests/parity_pytorch.py shares nothing with this on purpose: two readings of one page.

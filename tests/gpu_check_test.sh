@@ -51,10 +51,11 @@ printed() {  # TEXT: is in what the section printed
 cat > "$pack/bin/masque-gpu-tests" << 'EOF'
 #!/usr/bin/env bash
 case "$*" in
-  *--list-test-names-only) printf '%s\n' "good, of [two] parts" bad slow; exit 3 ;;
+  *--list-test-names-only) printf '%s\n' "good, of [two] parts" bad none slow; exit 4 ;;
   "golden vectors: record"*) echo "# vectors" > "$MASQUE_GOLDEN_OUT" ;;
   good*) [ "$1" = 'good\, of \[two\] parts' ] && [ -d "$MASQUE_GOLDEN" ] ;;
   bad) echo "the numbers differ"; exit 42 ;;
+  none) echo "No tests ran"; exit 0 ;;
   slow) exec sleep "${SLOW:-0}" ;;
 esac
 EOF
@@ -86,6 +87,7 @@ chmod +x "$pack"/bin/*
 check 1 correctness --sanitizer "$pack/bin/sanitizer"
 expect "a passing test" 'status["good, of [two] parts"] == "passed" and status["slow"] == "passed"'
 expect "a failing test" 'status["bad"] == "failed"'
+expect "a name that no test has is a failure" 'status["none"] == "failed"'
 expect "a race is found" 'status["racecheck: golden vectors: this device*"] == "failed"'
 expect "the other tools run" 'sum(n.startswith("memcheck") and s == "passed" for n, s in status.items()) == 5'
 expect "the commit" 'report["commit"] == "0123456789ab"'
@@ -97,7 +99,7 @@ expect "no sanitizer is no pass" 'status["compute-sanitizer"] == "not begun"'
 
 SLOW=60 check 1 correctness --seconds 12 --sanitizer "$pack/bin/sanitizer"
 expect "a test that hangs is cut off" 'status["slow"] == "cut off"'
-expect "what is left is not begun" 'status["memcheck: op cases once, for compute-sanitizer"] == "not begun"'
+expect "what is left is not begun" 'status["memcheck: op cases once for compute-sanitizer"] == "not begun"'
 expect "what ran before is kept" 'status["bad"] == "failed"'
 
 # Killed in the middle: the report holds the steps before.
@@ -105,7 +107,7 @@ rm -rf "$box/out"
 SLOW=60 bench/gpu_check.sh correctness --from "$pack" --out "$box/out" > /dev/null 2>&1 &
 running=$!
 for _ in $(seq 100); do
-  if [ "$(grep -c '"status"' "$box/out/correctness.json" 2> /dev/null)" = 3 ]; then break; fi
+  if [ "$(grep -c '"status"' "$box/out/correctness.json" 2> /dev/null)" = 4 ]; then break; fi
   sleep 0.1
 done
 child=$(pgrep -P $running -x sleep || true)
@@ -113,7 +115,7 @@ kill -9 $running
 wait $running 2> /dev/null || true
 if [ -n "$child" ]; then kill "$child"; fi
 section=correctness
-expect "a killed run keeps its steps" 'status["bad"] == "failed" and len(status) == 3'
+expect "a killed run keeps its steps" 'status["bad"] == "failed" and len(status) == 4'
 
 check 0 ops
 expect "both types" 'set(status) == {"attention bf16", "gelu bf16", "attention f32", "gelu f32"}'

@@ -6,7 +6,7 @@
 
 namespace masque::test {
 
-TEST_CASE("op cases once, for compute-sanitizer", "[.sanitize]") {
+TEST_CASE("op cases once for compute-sanitizer", "[.sanitize]") {
   std::size_t ran = 0;
   for (const char* dtype : {"f32", "bf16"}) {
     const Device device = make_device("cuda", dtype);
