@@ -53,21 +53,35 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width, bias=bias)
         self.out = nn.Linear(width, width, bias=bias)
 
-    def forward(self, x, turns):
+    def forward(self, x, turns, seen):
         B, T, C = x.shape
         q, k, v = self.qkv(x).view(B, T, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
         if turns is not None:
             q, k = rotate(q, turns), rotate(k, turns)
         dropout = self.dropout if self.training else 0.0
         if hasattr(F, "scaled_dot_product_attention"):
-            y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=self.causal)
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=dropout,
+                                               is_causal=self.causal and seen is None)
         else:
             scores = q @ k.transpose(-2, -1) / math.sqrt(C // self.heads)
-            if self.causal:
+            if seen is not None:
+                scores = scores + seen
+            elif self.causal:
                 future = torch.ones(T, T, dtype=torch.bool, device=x.device).triu(1)
                 scores = scores.masked_fill(future, float("-inf"))
             y = F.dropout(scores.softmax(-1), dropout) @ v
+        if seen is not None:  # a position past its row's end gets nothing
+            y = y * (seen[:, :, -1:].transpose(-2, -1) == 0)
         return self.out(y.transpose(1, 2).reshape(B, T, C))
+
+
+def seen_within(lengths, T, causal):
+    """(B, 1, T, T): 0 where a position sees another, else a large negative number. For padded rows."""
+    position = torch.arange(T)
+    seen = (position < lengths[:, None])[:, None, None, :].expand(-1, 1, T, T)
+    if causal:
+        seen = seen & (position <= position[:, None])
+    return torch.zeros(seen.shape).masked_fill(~seen, -1e30)
 
 
 def rotate(x, turns):  # x (B, NH, T, HS), turns: cosine and sine (T, HS/2)
@@ -99,8 +113,8 @@ class Block(nn.Module):
         self.norm2, self.mlp = Norm(config), Mlp(config)
         self.dropout = config["dropout"]
 
-    def forward(self, x, turns):
-        x = x + F.dropout(self.attn(self.norm1(x), turns), self.dropout, self.training)
+    def forward(self, x, turns, seen):
+        x = x + F.dropout(self.attn(self.norm1(x), turns, seen), self.dropout, self.training)
         return x + F.dropout(self.mlp(self.norm2(x)), self.dropout, self.training)
 
 
@@ -135,15 +149,16 @@ class Model(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
-    def forward(self, ids):
+    def forward(self, ids, lengths=None):  # lengths (B): of padded rows; None: all are full
         T = ids.shape[1]
         x = self.wte(ids)
         if self.wpe is not None:
             x = x + self.wpe.weight[:T]
         x = F.dropout(x, self.config["dropout"], self.training)
         turns = None if self.wpe is not None else (self.cosine[:T], self.sine[:T])
+        seen = None if lengths is None else seen_within(lengths, T, self.config["objective"] == "ar")
         for block in self.blocks:
-            x = block(x, turns)
+            x = block(x, turns, seen)
         return F.linear(self.norm(x), self.wte.weight if self.head is None else self.head.weight)
 
 
