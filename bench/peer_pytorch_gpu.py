@@ -244,6 +244,8 @@ def compare(options, name, objective, save):
         if options.masque_bench:
             try:
                 masque = run_masque(options, size, objective)
+                if masque["parameters"] != result["parameters"]:
+                    raise RuntimeError(f"masque has {masque['parameters']} parameters, PyTorch {result['parameters']}")
                 result["masque"]["rounds_ms"].append(masque["median_ms"])
                 result["masque"].update(masque)
             except RuntimeError as error:
