@@ -96,12 +96,19 @@ struct Candidates {
 
 }  // namespace
 
+Error no_distribution(std::int64_t row, std::int64_t K) {
+  return Error("sampling: the logits of row " + std::to_string(row) + " of " + std::to_string(K) +
+               " hold NaN or +inf, or nothing that may be drawn; the weights may have diverged");
+}
+
 template <class Real>
 void sample_tokens(On<Cpu, Real>, const SampleTokens<Real>& args) {
   const std::int64_t K = args.K, V = args.V;
+  const std::uint32_t draw = args.draw_at != nullptr ? *args.draw_at : args.draw;
   std::int64_t bad_row = K;
 #pragma omp parallel for schedule(static) reduction(min : bad_row) if (K * V >= kParallelElements)
   for (std::int64_t k = 0; k < K; ++k) {
+    if (args.wanted != nullptr && args.wanted[k] == 0) continue;
     thread_local Candidates candidates;
     if (!candidates.read(args.logits + k * V, args.excluded, V)) {
       bad_row = std::min(bad_row, k);
@@ -113,17 +120,13 @@ void sample_tokens(On<Cpu, Real>, const SampleTokens<Real>& args) {
     } else {
       candidates.set_mass(args.temperature);
       candidates.cut(args.top_k, args.top_p);
-      chosen = candidates.draw(
-          uniform(philox_word(args.seed, args.stream, args.draw, args.draw_rows[k], 0)));
+      chosen =
+          candidates.draw(uniform(philox_word(args.seed, args.stream, draw, args.draw_rows[k], 0)));
     }
     args.tokens[k] = candidates.ids[chosen];
     if (args.probability != nullptr) args.probability[k] = candidates.probability(chosen);
   }
-  if (bad_row < K) {
-    throw Error("sampling: the logits of row " + std::to_string(bad_row) + " of " +
-                std::to_string(K) +
-                " hold NaN or +inf, or nothing that may be drawn; the weights may have diverged");
-  }
+  if (bad_row < K) throw no_distribution(bad_row, K);
 }
 
 template void sample_tokens(On<Cpu, float>, const SampleTokens<float>&);

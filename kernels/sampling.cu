@@ -162,6 +162,7 @@ __device__ std::int64_t draw_entry(const Row<Real>& row, std::uint64_t lowest, d
 template <class Real, int Threads>
 __global__ void __launch_bounds__(Threads) sample_tokens_kernel(SampleTokens<Real> args) {
   const std::int64_t k = blockIdx.x, V = args.V;
+  if (args.wanted != nullptr && args.wanted[k] == 0) return;
   Row<Real> row{args.logits + k * V, args.excluded, V, 0, args.temperature};
   std::uint64_t top = 0;
   for (std::int64_t v = threadIdx.x; v < V; v += Threads) {
@@ -185,7 +186,8 @@ __global__ void __launch_bounds__(Threads) sample_tokens_kernel(SampleTokens<Rea
   }
   std::int64_t drawn = threadIdx.x == 0 ? best : -1;
   if (args.temperature != 0) {
-    const std::uint32_t word = philox_word(args.seed, args.stream, args.draw, args.draw_rows[k], 0);
+    const std::uint32_t draw = args.draw_at != nullptr ? *args.draw_at : args.draw;
+    const std::uint32_t word = philox_word(args.seed, args.stream, draw, args.draw_rows[k], 0);
     drawn = draw_entry<Threads>(row, lowest_kept<Threads>(args, row, top), uniform(word));
   }
   if (drawn < 0) return;

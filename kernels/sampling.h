@@ -29,7 +29,12 @@ struct SampleTokens {
   std::int64_t top_k;          // 0: all
   double top_p;                // 1: all
   std::int64_t K, V;
+  const std::uint8_t* wanted = nullptr;    // (K) 0: the row is left out, nothing written; or null
+  const std::uint32_t* draw_at = nullptr;  // (1) what varies in a captured step: instead of draw
 };
+
+// What a row without a distribution is reported as.
+Error no_distribution(std::int64_t row, std::int64_t K);
 
 template <class Real>
 void sample_tokens(On<Cpu, Real> on, const SampleTokens<Real>& args);

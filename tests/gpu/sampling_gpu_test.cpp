@@ -208,5 +208,33 @@ TEST_CASE("GPU sampling: no order of threads shows", "[gpu]") {
   }
 }
 
+TEST_CASE("GPU sampling leaves rows alone that are not wanted, and reads the draw in memory",
+          "[gpu]") {
+  for (const std::int64_t V : {69, 1025}) {
+    Request<float> request = random_request<float>(3, V, false, true);
+    const Drawn expected = on_device(request);
+    request.logits[static_cast<std::size_t>(V + 1)] = kInfinity;  // of the second row
+    const DeviceArray<std::int32_t> tokens(std::vector<std::int32_t>{-1, -1, -1});
+    const DeviceArray<std::int32_t> bad_row(std::vector<std::int32_t>{3});
+    const DeviceArray<float> logits(request.logits);
+    const DeviceArray<std::uint8_t> excluded(request.excluded),
+        wanted(std::vector<std::uint8_t>{1, 0, 1});
+    const DeviceArray<std::uint32_t> rows(draw_rows(3)),
+        draw(std::vector<std::uint32_t>{arguments(request).draw});
+    SampleTokens<float> args = arguments(request);
+    args.tokens = tokens.data();
+    args.bad_row = bad_row.data();
+    args.logits = logits.data();
+    args.excluded = excluded.data();
+    args.draw_rows = rows.data();
+    args.draw = 0;
+    args.draw_at = draw.data();
+    args.wanted = wanted.data();
+    sample_tokens(on_gpu<float>(), args);
+    CHECK(tokens.read() == std::vector<std::int32_t>{expected.tokens[0], -1, expected.tokens[2]});
+    CHECK(bad_row.read()[0] == 3);
+  }
+}
+
 }  // namespace
 }  // namespace masque::test

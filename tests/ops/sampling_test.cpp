@@ -176,5 +176,35 @@ TEST_CASE("draws do not depend on the threads", "[cpu]") {
   CHECK(same_for_any_threads([&] { return run(request).probability; }));
 }
 
+TEST_CASE("rows that are not wanted are left alone, and the draw may lie in memory", "[cpu]") {
+  const std::vector<double> logits = {0, 1, 2, kInfinity, 0, 0, 2, 1, 0};  // the second row is bad
+  const std::vector<std::uint32_t> rows = {5, 6, 7};
+  const std::vector<std::uint8_t> wanted = {1, 0, 1};
+  const std::uint32_t draw = 9;
+  std::vector<std::int32_t> tokens = {-1, -1, -1}, expected = tokens;
+  SampleTokens<double> args{};
+  args.logits = logits.data();
+  args.draw_rows = rows.data();
+  args.temperature = 3;
+  args.top_p = 1;
+  args.K = 3;
+  args.V = 3;
+  args.wanted = wanted.data();
+  for (args.seed = 0; args.seed < 20; ++args.seed) {
+    args.tokens = expected.data();
+    args.draw = draw;
+    args.draw_at = nullptr;
+    sample_tokens(On<Cpu, double>{}, args);
+    args.tokens = tokens.data();
+    args.draw = 0;
+    args.draw_at = &draw;
+    sample_tokens(On<Cpu, double>{}, args);
+    CHECK(tokens == expected);
+    CHECK(tokens[1] == -1);
+  }
+  args.wanted = nullptr;
+  CHECK_THROWS_WITH(sample_tokens(On<Cpu, double>{}, args), Catch::Contains("row 1 of 3"));
+}
+
 }  // namespace
 }  // namespace masque::test
