@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kernels/backend.h"
+#include "kernels/emulator/host_waits.h"
 #include "kernels/emulator/sanitizer.h"
 
 using masque::Error;
@@ -103,6 +104,7 @@ class Runtime {
  public:
   Blocks device, pinned;
   std::vector<std::unique_ptr<CUstream_st>> streams;
+  std::uint64_t host_waits = 0;
 
   void enqueue(cudaStream_t stream, Task task) {
     if (stream == nullptr) {
@@ -194,6 +196,10 @@ void enqueue(const char* name, cudaStream_t stream, std::function<void()> work) 
   runtime().enqueue(stream, {name, std::move(work)});
 }
 
+std::uint64_t host_waits() {
+  return runtime().host_waits;
+}
+
 }  // namespace masque::emulator
 
 using masque::emulator::checked;
@@ -240,6 +246,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int /*d
 
 cudaError_t cudaDeviceSynchronize() {
   runtime().refuse_while_capturing("cudaDeviceSynchronize");
+  ++runtime().host_waits;
   runtime().run_all();
   return cudaSuccess;
 }
@@ -268,6 +275,7 @@ cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
 cudaError_t cudaFree(void* memory) {
   if (memory == nullptr) return cudaSuccess;
   runtime().refuse_while_capturing("cudaFree");
+  ++runtime().host_waits;
   runtime().run_all();
   runtime().device.remove(memory, "cudaFree");
   return cudaSuccess;
@@ -282,6 +290,7 @@ cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
 cudaError_t cudaFreeHost(void* memory) {
   if (memory == nullptr) return cudaSuccess;
   runtime().refuse_while_capturing("cudaFreeHost");
+  ++runtime().host_waits;
   runtime().run_all();
   runtime().pinned.remove(memory, "cudaFreeHost");
   return cudaSuccess;
@@ -319,7 +328,10 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   }
   masque::emulator::enqueue("cudaMemcpyAsync", stream,
                             [to, from, bytes] { std::memcpy(to, from, bytes); });
-  if (pageable) runtime().drain(stream);
+  if (pageable) {
+    ++runtime().host_waits;
+    runtime().drain(stream);
+  }
   return cudaSuccess;
 }
 
@@ -346,6 +358,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   runtime().refuse_while_capturing("cudaStreamSynchronize");
+  ++runtime().host_waits;
   runtime().drain(&checked(stream, "cudaStreamSynchronize"));
   return cudaSuccess;
 }
@@ -394,6 +407,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   runtime().refuse_while_capturing("cudaEventSynchronize");
+  ++runtime().host_waits;
   const std::uint64_t version = event->recorded;
   runtime().run_until([&] { return event->passed >= version; });
   return cudaSuccess;
