@@ -27,48 +27,48 @@ void read_logits(const Device& device, const Tensor& tensor, std::span<double> o
       device);
 }
 
-// The cache lives in an arena that is never reset; each append() in one that always is.
-class CachedDecoder : public Decoder {
- public:
-  CachedDecoder(Transformer& transformer, std::int64_t B)
-      : transformer_(transformer),
-        B_(B),
-        cache_arena_(transformer.device(), "key-value cache"),
-        arena_(transformer.device(), "decode"),
-        logits_(static_cast<std::size_t>(B * transformer.config().vocab_size)) {
-    const ModelConfig& config = transformer.config();
-    const Shape shape{B, config.context, config.width};
-    const DType dtype = activation_dtype(transformer.device());
-    for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-      caches_.push_back({cache_arena_.allocate(shape, dtype), cache_arena_.allocate(shape, dtype)});
-    }
-  }
+}  // namespace
 
-  std::span<const double> append(std::span<const std::int32_t> ids, std::int64_t n) override {
-    CHECK(past_ + n <= transformer_.config().context,
-          "decoder: {} tokens after {} exceed the context of {}", n, past_,
-          transformer_.config().context);
-    arena_.reset();
-    Tape tape(arena_, Tape::Mode::inference);
-    const Tensor tokens = device_ids(arena_, {B_, n}, ids);
-    const Tensor hidden = transformer_.decode(tape, tokens, caches_, past_);
+CachedDecoder::CachedDecoder(Transformer& transformer, std::int64_t B)
+    : transformer_(transformer),
+      B_(B),
+      cache_arena_(transformer.device(), "key-value cache"),
+      arena_(transformer.device(), "decode"),
+      logits_(static_cast<std::size_t>(B * transformer.config().vocab_size)) {
+  const ModelConfig& config = transformer.config();
+  const Shape shape{B, config.context, config.width};
+  const DType dtype = activation_dtype(transformer.device());
+  for (std::int64_t layer = 0; layer < config.layers; ++layer) {
+    caches_.push_back({cache_arena_.allocate(shape, dtype), cache_arena_.allocate(shape, dtype)});
+  }
+}
+
+std::span<const double> CachedDecoder::append(std::span<const std::int32_t> ids, std::int64_t n) {
+  arena_.reset();
+  read_logits(arena_.device(), run(device_ids(arena_, {B_, n}, ids)), logits_);
+  return logits_;
+}
+
+Tensor CachedDecoder::append(const Tensor& ids) {
+  arena_.reset();
+  return run(ids);
+}
+
+Tensor CachedDecoder::run(const Tensor& ids) {
+  const std::int64_t n = ids.shape[1];
+  CHECK(past_ + n <= transformer_.config().context,
+        "decoder: {} tokens after {} exceed the context of {}", n, past_,
+        transformer_.config().context);
+  Tape tape(arena_, Tape::Mode::inference);
+  Tensor hidden = transformer_.decode(tape, ids, caches_, past_);
+  if (n > 1) {
     std::vector<std::int64_t> last(static_cast<std::size_t>(B_));
     for (std::int64_t b = 0; b < B_; ++b) last[static_cast<std::size_t>(b)] = b * n + n - 1;
-    read_logits(arena_.device(),
-                transformer_.head(tape, gather_rows(tape, hidden, last)), logits_);
-    past_ += n;
-    return logits_;
+    hidden = gather_rows(tape, hidden, last);
   }
-
- private:
-  Transformer& transformer_;
-  std::int64_t B_, past_ = 0;
-  Arena cache_arena_, arena_;
-  std::vector<KeyValueCache> caches_;
-  std::vector<double> logits_;  // (B,V)
-};
-
-}  // namespace
+  past_ += n;
+  return transformer_.head(tape, hidden);
+}
 
 void Network::predict(const PredictorInput& input, std::span<double> logits) {
   if (input.rows.empty()) return;
@@ -84,7 +84,7 @@ void Network::predict(const PredictorInput& input, std::span<double> logits) {
   read_logits(arena_.device(), transformer_.head(tape, wanted), logits);
 }
 
-std::unique_ptr<Decoder> Network::make_decoder(std::int64_t B) {
+std::unique_ptr<CachedDecoder> Network::make_decoder(std::int64_t B) {
   CHECK(transformer_.causal(), "decoder: a masked diffusion model has no key-value cache");
   return std::make_unique<CachedDecoder>(transformer_, B);
 }
