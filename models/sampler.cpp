@@ -46,20 +46,14 @@ Drawn draw_tokens(std::span<const double> logits, std::span<const std::uint32_t>
                   std::int64_t step, std::span<const std::uint8_t> excluded,
                   const DrawOptions& options) {
   Drawn drawn{std::vector<std::int32_t>(draw_rows.size()), std::vector<double>(draw_rows.size())};
-  SampleTokens<double> args{};
+  auto args = draw_arguments<double>(options, static_cast<std::int64_t>(draw_rows.size()),
+                                     static_cast<std::int64_t>(excluded.size()));
   args.tokens = drawn.tokens.data();
   args.probability = drawn.probability.data();
   args.logits = logits.data();
   args.excluded = excluded.data();
   args.draw_rows = draw_rows.data();
-  args.seed = options.seed;
-  args.stream = stream_of(Purpose::sample);
   args.draw = static_cast<std::uint32_t>(step);
-  args.temperature = options.temperature;
-  args.top_k = options.top_k;
-  args.top_p = options.top_p;
-  args.K = static_cast<std::int64_t>(draw_rows.size());
-  args.V = static_cast<std::int64_t>(excluded.size());
   sample_tokens(On<Cpu, double>{}, args);
   return drawn;
 }
@@ -83,17 +77,13 @@ class Generation {
         T_(T),
         excluded_(excluded),
         options_(options),
-        strategy_(make_strategy(options.strategy)),
-        masked_(ids_.size() / at(T)),
-        masks_(masked_.size()) {
-    for (std::size_t b = 0; b < masked_.size(); ++b) {
-      for (std::int64_t i = 0; i < T; ++i) {
-        if (ids_[b * at(T) + at(i)] == Tokenizer::kMask) masked_[b].push_back(i);
-      }
-      masks_[b] = static_cast<std::int64_t>(masked_[b].size());
-      steps_ = std::max(steps_, masks_[b]);
+        strategy_(make_strategy(options.strategy)) {
+    MaskedStart start(ids_, T, options);
+    steps_ = start.steps;
+    masked_ = std::move(start.masked);
+    for (const auto& positions : masked_) {
+      masks_.push_back(static_cast<std::int64_t>(positions.size()));
     }
-    if (options.steps > 0 && steps_ > 0) steps_ = options.steps;
   }
 
   std::int64_t steps() const { return steps_; }
@@ -177,10 +167,9 @@ class Generation {
 
 }  // namespace
 
-SampleResult sample_llada(Predictor& predictor, std::vector<std::int32_t> sequences, std::int64_t T,
-                          std::span<const std::uint8_t> excluded, const SampleOptions& options,
-                          const Watch& watch) {
-  const Clock::time_point start = Clock::now();
+void check_llada_request(std::span<const std::int32_t> sequences, std::int64_t T,
+                         const Predictor& predictor, std::span<const std::uint8_t> excluded,
+                         const SampleOptions& options) {
   CHECK(T >= 1 && T <= predictor.context(), "sample: length {} must be 1 to the context, {}", T,
         predictor.context());
   CHECK(sequences.size() % at(T) == 0, "sample: {} ids are no whole sequences of {}",
@@ -193,6 +182,36 @@ SampleResult sample_llada(Predictor& predictor, std::vector<std::int32_t> sequen
   if (options.steps < 0) {
     throw InputError(fmt::format("steps is {}: give at least 1", options.steps));
   }
+}
+
+void check_ar_request(std::int64_t n, std::span<const std::int32_t> prompt, std::int64_t length,
+                      std::int64_t vocab_size, std::span<const std::uint8_t> excluded,
+                      const DrawOptions& options) {
+  CHECK(n >= 1 && !prompt.empty() && length >= 0,
+        "sample: {} rows of {} prompt tokens and {} more; need 1, 1 and 0", n, prompt.size(),
+        length);
+  CHECK(static_cast<std::int64_t>(excluded.size()) == vocab_size,
+        "sample: {} exclusions for a vocabulary of {}", excluded.size(), vocab_size);
+  check_draw(options);
+}
+
+MaskedStart::MaskedStart(std::span<const std::int32_t> sequences, std::int64_t T,
+                         const SampleOptions& options)
+    : masked(sequences.size() / at(T)) {
+  for (std::size_t b = 0; b < masked.size(); ++b) {
+    for (std::int64_t i = 0; i < T; ++i) {
+      if (sequences[b * at(T) + at(i)] == Tokenizer::kMask) masked[b].push_back(i);
+    }
+    steps = std::max(steps, static_cast<std::int64_t>(masked[b].size()));
+  }
+  if (options.steps > 0 && steps > 0) steps = options.steps;
+}
+
+SampleResult sample_llada(Predictor& predictor, std::vector<std::int32_t> sequences, std::int64_t T,
+                          std::span<const std::uint8_t> excluded, const SampleOptions& options,
+                          const Watch& watch) {
+  const Clock::time_point start = Clock::now();
+  check_llada_request(sequences, T, predictor, excluded, options);
   Generation generation(predictor, std::move(sequences), T, excluded, options);
   for (std::int64_t step = 0; step < generation.steps(); ++step) {
     generation.step(step);
@@ -206,13 +225,7 @@ SampleResult sample_ar(Decoder& decoder, std::int64_t n, std::span<const std::in
                        std::span<const std::uint8_t> excluded, const DrawOptions& options,
                        const Watch& watch) {
   const Clock::time_point start = Clock::now();
-  CHECK(n >= 1 && !prompt.empty() && length >= 0,
-        "sample: {} rows of {} prompt tokens and {} more; need 1, 1 and 0", n, prompt.size(),
-        length);
-  CHECK(static_cast<std::int64_t>(excluded.size()) == vocab_size,
-        "sample: {} exclusions for a vocabulary of {}", excluded.size(), vocab_size);
-  check_draw(options);
-
+  check_ar_request(n, prompt, length, vocab_size, excluded, options);
   const auto given = static_cast<std::int64_t>(prompt.size());
   const std::int64_t T = given + length;
   SampleResult result;

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/philox.h"
+#include "kernels/sampling.h"
 #include "models/predictor.h"
 #include "models/strategy.h"
 
@@ -58,5 +60,38 @@ SampleResult sample_ar(Decoder& decoder, std::int64_t n, std::span<const std::in
                        std::int64_t length, std::int64_t vocab_size,
                        std::span<const std::uint8_t> excluded, const DrawOptions& options,
                        const Watch& watch = {});
+
+// What models/device_sampler.h shares.
+
+// The refusals of sample_llada and sample_ar.
+void check_llada_request(std::span<const std::int32_t> sequences, std::int64_t T,
+                         const Predictor& predictor, std::span<const std::uint8_t> excluded,
+                         const SampleOptions& options);
+void check_ar_request(std::int64_t n, std::span<const std::int32_t> prompt, std::int64_t length,
+                      std::int64_t vocab_size, std::span<const std::uint8_t> excluded,
+                      const DrawOptions& options);
+
+// Sequences (n,T) before the first step.
+struct MaskedStart {
+  std::vector<std::vector<std::int64_t>> masked;  // (n) masked positions of each, ascending
+  std::int64_t steps = 0;
+
+  MaskedStart(std::span<const std::int32_t> sequences, std::int64_t T,
+              const SampleOptions& options);
+};
+
+// What the options say of a draw from K rows of V logits.
+template <class Real>
+SampleTokens<Real> draw_arguments(const DrawOptions& options, std::int64_t K, std::int64_t V) {
+  SampleTokens<Real> args{};
+  args.seed = options.seed;
+  args.stream = stream_of(Purpose::sample);
+  args.temperature = options.temperature;
+  args.top_k = options.top_k;
+  args.top_p = options.top_p;
+  args.K = K;
+  args.V = V;
+  return args;
+}
 
 }  // namespace masque

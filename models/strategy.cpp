@@ -6,6 +6,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/philox.h"
+#include "kernels/row_chunks.h"
 
 namespace masque {
 namespace {
@@ -13,19 +14,37 @@ namespace {
 class Ancestral : public Strategy {
  public:
   std::vector<std::int64_t> consider(const StepView& view) const override {
-    const double share = 1.0 / static_cast<double>(view.steps - view.step);  // 1 − s/t
     std::vector<std::int64_t> revealed;
     for (const std::int64_t position : view.masked) {
-      const std::uint32_t word = philox_word(view.seed, stream_of(Purpose::sample, 1),
-                                             static_cast<std::uint32_t>(view.step), view.sequence,
-                                             static_cast<std::uint64_t>(position));
-      if (uniform(word) < share) revealed.push_back(position);
+      if (reveals(view, view.step, position)) revealed.push_back(position);
     }
     return revealed;
   }
   std::vector<Proposal> choose(const StepView& /*view*/,
                                std::vector<Proposal> proposals) const override {
     return proposals;
+  }
+  RevealPlan plan(const StepView& first) const override {
+    RevealPlan plan;
+    plan.counts.resize(static_cast<std::size_t>(first.steps));
+    plan.due.resize(first.masked.size());
+#pragma omp parallel for schedule(static) if (first.masks * first.steps >= kParallelElements)
+    for (std::size_t i = 0; i < first.masked.size(); ++i) {
+      std::int64_t step = 0;
+      while (!reveals(first, step, first.masked[i])) ++step;
+      plan.due[i] = static_cast<std::uint32_t>(step);
+    }
+    for (const std::uint32_t step : plan.due) ++plan.counts[step];
+    return plan;
+  }
+
+ private:
+  static bool reveals(const StepView& view, std::int64_t step, std::int64_t position) {
+    const double share = 1.0 / static_cast<double>(view.steps - step);  // 1 − s/t
+    const std::uint32_t word =
+        philox_word(view.seed, stream_of(Purpose::sample, 1), static_cast<std::uint32_t>(step),
+                    view.sequence, static_cast<std::uint64_t>(position));
+    return uniform(word) < share;
   }
 };
 
@@ -43,6 +62,14 @@ class LowConfidence : public Strategy {
     const std::int64_t count = reveal_count(view.masks, view.step, view.steps);
     proposals.resize(std::min(proposals.size(), static_cast<std::size_t>(count)));
     return proposals;
+  }
+  RevealPlan plan(const StepView& first) const override {
+    RevealPlan plan;
+    for (std::int64_t step = 0; step < first.steps; ++step) {
+      plan.counts.push_back(
+          static_cast<std::uint32_t>(reveal_count(first.masks, step, first.steps)));
+    }
+    return plan;
   }
 };
 

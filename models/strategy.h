@@ -28,6 +28,13 @@ struct Proposal {
   double confidence = 0;  // the token's probability at temperature 1
 };
 
+// What of a sequence's generation is known before it begins, for a device that goes through it
+// without asking: how many positions each step reveals, and which, unless ranks decide that.
+struct RevealPlan {
+  std::vector<std::uint32_t> counts;  // (steps)
+  std::vector<std::uint32_t> due;     // (masks) the step of each; empty: the most confident first
+};
+
 class Strategy {
  public:
   virtual ~Strategy() = default;
@@ -36,6 +43,8 @@ class Strategy {
   // The proposals to keep, of one for each considered position. Their tokens are final.
   virtual std::vector<Proposal> choose(const StepView& view,
                                        std::vector<Proposal> proposals) const = 0;
+  // What consider and choose come to, of a sequence before its first step.
+  virtual RevealPlan plan(const StepView& first) const = 0;
 };
 
 // ancestral: from t = 1 − step/steps to s = t − 1/steps each masked position is revealed with

@@ -1,0 +1,99 @@
+// What generation on a device must repeat: whole generations by the host's way, and by the
+// device's, with all that a Watch sees.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "models/device_sampler.h"
+#include "tests/support/tiny_network.h"
+
+namespace masque::test {
+
+struct Generated {
+  std::vector<std::int32_t> ids;
+  std::int64_t forwards = 0;
+  std::vector<std::vector<std::int32_t>> seen;  // by the Watch
+
+  bool operator==(const Generated&) const = default;
+};
+
+enum class By { host, device, device_unwatched };
+
+// Runs `sample(watch)` and keeps what it gave.
+template <class Sample>
+Generated watched(By by, const Sample& sample) {
+  Generated generated;
+  const Watch watch = [&](auto ids) { generated.seen.emplace_back(ids.begin(), ids.end()); };
+  const SampleResult result = sample(by == By::device_unwatched ? Watch{} : watch);
+  generated.ids = result.ids;
+  generated.forwards = result.forwards;
+  return generated;
+}
+
+struct LladaCase {
+  SampleOptions options;
+  std::int64_t T = 7;
+  std::vector<std::int32_t> sequences = mixed_rows();
+
+  // Masks alone, blanks in the middle, a prompt, nothing masked.
+  static std::vector<std::int32_t> mixed_rows() {
+    constexpr std::int32_t kM = Tokenizer::kMask;
+    return {kM, kM, kM, kM, kM, kM, kM,  //
+            10, kM, kM, 11, kM, 12, 13,  //
+            5,  6,  7,  kM, kM, kM, kM,  //
+            4,  5,  6,  7,  8,  9,  10};
+  }
+
+  Generated run(Network& network, By by) const {
+    const std::vector<std::uint8_t> excluded = TinyNetwork::excluded();
+    return watched(by, [&](const Watch& watch) {
+      return by == By::host
+                 ? sample_llada(network, sequences, T, excluded, options, watch)
+                 : sample_llada_on_device(network, sequences, T, excluded, options, watch);
+    });
+  }
+};
+
+struct ArCase {
+  DrawOptions options;
+  std::int64_t n = 2, length = 5;
+  std::vector<std::int32_t> prompt = {Tokenizer::kStart, 7, 9};
+
+  Generated run(Network& network, By by) const {
+    const std::vector<std::uint8_t> excluded = TinyNetwork::excluded();
+    return watched(by, [&](const Watch& watch) {
+      return by == By::host
+                 ? sample_ar(*network.make_decoder(n), n, prompt, length, network.vocab_size(),
+                             excluded, options, watch)
+                 : sample_ar_on_device(network, n, prompt, length, excluded, options, watch);
+    });
+  }
+};
+
+inline LladaCase llada_case(const std::string& strategy, std::int64_t steps,
+                            const DrawOptions& draw = {}) {
+  return {{strategy, steps, draw}};
+}
+
+// The most probable, the distribution itself, one cut both ways.
+inline std::vector<DrawOptions> draws() {
+  return {
+      {.temperature = 0}, {.seed = 3}, {.temperature = 0.8, .top_k = 9, .top_p = 0.9, .seed = 4}};
+}
+
+// Each strategy, with as many steps as masks, fewer, and more. every_draw: each with each draw.
+inline std::vector<LladaCase> llada_cases(bool every_draw) {
+  const std::vector<std::int64_t> steps = {0, 3, 11};
+  std::vector<LladaCase> cases;
+  for (const std::string& strategy : strategy_names()) {
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      for (std::size_t j = 0; j < draws().size(); ++j) {
+        if (every_draw || i == j) cases.push_back(llada_case(strategy, steps[i], draws()[j]));
+      }
+    }
+  }
+  return cases;
+}
+
+}  // namespace masque::test
