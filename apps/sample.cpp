@@ -9,8 +9,8 @@
 #include <string>
 
 #include "apps/common.h"
+#include "models/device_sampler.h"
 #include "models/run.h"
-#include "models/sampler.h"
 #include "models/utf8.h"
 
 namespace masque {
@@ -96,9 +96,10 @@ std::string show(const Tokenizer& tokenizer, std::span<const std::int32_t> ids) 
 }
 
 // Prints every state of the n sequences on stderr: in place on a terminal, one after another
-// elsewhere. Without --watch, a bar of the `steps`.
-Watch make_watch(const SampleCommand& command, const Tokenizer& tokenizer, Progress& progress) {
-  return [&command, &tokenizer, &progress,
+// elsewhere. Without --watch, a bar of the `steps`; on a GPU none, which would wait for each step.
+Watch make_watch(const SampleCommand& command, const Run& run, Progress& progress) {
+  if (!command.watch && on_gpu(run.transformer->device())) return {};
+  return [&command, &tokenizer = run.tokenizer, &progress,
           step = std::int64_t{0}](std::span<const std::int32_t> sequences) mutable {
     ++step;
     if (!command.watch) {
@@ -142,8 +143,8 @@ Samples sample_masked(const SampleCommand& command, Run& run, const Canvas& canv
   }
   Progress progress(samples.steps);
   samples.result =
-      sample_llada(*run.network, std::move(sequences), canvas.length(), run.tokenizer.excluded(),
-                   options, make_watch(command, run.tokenizer, progress));
+      generate_llada(*run.network, std::move(sequences), canvas.length(), run.tokenizer.excluded(),
+                     options, make_watch(command, run, progress));
   return samples;
 }
 
@@ -179,9 +180,8 @@ Samples sample_causal(const SampleCommand& command, Run& run, const Canvas& canv
   samples.steps = length;
   {
     Progress progress(length);
-    samples.result = sample_ar(*run.network->make_decoder(command.n), command.n, prompt, length,
-                               run.tokenizer.vocab_size(), run.tokenizer.excluded(), command.draw,
-                               make_watch(command, run.tokenizer, progress));
+    samples.result = generate_ar(*run.network, command.n, prompt, length, run.tokenizer.excluded(),
+                                 command.draw, make_watch(command, run, progress));
   }
   std::erase(samples.result.ids, Tokenizer::kStart);
   return samples;

@@ -12,7 +12,7 @@
 #include "core/check.h"
 #include "core/products.h"
 #include "models/dataset.h"
-#include "models/sampler.h"
+#include "models/device_sampler.h"
 
 namespace masque {
 namespace {
@@ -165,14 +165,13 @@ void TrainingRun::sample() {
     std::vector<std::int32_t> prompt{Tokenizer::kStart};
     if (!config_.training.start_token) prompt = {Tokenizer::kSpecials};
     skip = config_.training.start_token ? 1 : 0;
-    result = sample_ar(*trainer_.network().make_decoder(1), 1, prompt, model.context - 1,
-                       model.vocab_size, excluded, draw);
+    result = generate_ar(trainer_.network(), 1, prompt, model.context - 1, excluded, draw);
   } else {
     SampleOptions options;
     options.strategy = "ancestral";
     options.steps = std::max<std::int64_t>(1, model.context / 2);
     options.draw = draw;
-    result = sample_llada(
+    result = generate_llada(
         trainer_.network(),
         std::vector<std::int32_t>(static_cast<std::size_t>(model.context), Tokenizer::kMask),
         model.context, excluded, options);
