@@ -142,7 +142,7 @@ plant(
     ("length", "swapped index", "every sequence has the first one's length",
      "args.lengths[b]", "args.lengths[0]"),
     ("heads", "wrong Philox counter", "draws of neighbouring heads overlap",
-     "head * T * T, args.stream", "head * T, args.stream"),
+     "head * T * T,", "head * T,"),
     ("row", "wrong Philox counter", "micro-batches draw the same dropout",
      "args.state->first_row + b,", "b,"),
     ("lane", "wrong lane", "draws start at a multiple of four keys",
