@@ -34,6 +34,7 @@ __global__ void __launch_bounds__(kThreads)
   args.state->grad_norm = norm;
   args.state->clip_scale = args.clip > 0 && norm > args.clip ? args.clip / norm : 1;
   args.state->finite = norm <= std::numeric_limits<double>::max() ? 1 : 0;
+  if (args.skipped != nullptr && args.state->finite == 0) ++*args.skipped;
 }
 
 }  // namespace

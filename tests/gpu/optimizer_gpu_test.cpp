@@ -69,6 +69,23 @@ TEST_CASE("GPU global_norm tells a gradient that is not finite", "[gpu]") {
   CHECK(norm_on_gpu<float>(std::vector<float>{3e38f, 3e38f}, 1).finite == 1);
 }
 
+TEST_CASE("GPU global_norm counts the updates that are skipped", "[gpu]") {
+  const DeviceArray<StepState> state(std::vector<StepState>{{}});
+  const DeviceArray<std::int64_t> skipped(std::vector<std::int64_t>{5});
+  const auto norm = [&](float gradient) {
+    const DeviceArray<float> grad(std::vector<float>{1, gradient});
+    global_norm(on_gpu<float>(), GlobalNorm<float>{.state = state.data(),
+                                                   .skipped = skipped.data(),
+                                                   .grad = grad.data(),
+                                                   .clip = 1,
+                                                   .n = 2});
+    return skipped.read()[0];
+  };
+  CHECK(norm(2) == 5);
+  CHECK(norm(std::numeric_limits<float>::infinity()) == 6);
+  CHECK(norm(2) == 6);
+}
+
 struct Setting {
   std::int64_t n, n_decay;
   bool ema = true, compute = true;

@@ -17,20 +17,20 @@ namespace {
 RunConfig small_config(ObjectiveKind objective) {
   RunConfig config;
   config.model.objective = objective;
-  config.model.context = 19;
+  config.model.context = 11;
   config.model.layers = 1;
   config.model.heads = 1;
   config.model.width = 32;
   config.model.dropout = 0.1;
   config.training.steps = 100;
-  config.training.batch = 3;
+  config.training.batch = 2;
   config.training.accumulation = 2;
   config.training.warmup = 3;
   config.training.lr = 1e-2;
   config.training.min_lr = 1e-3;
   config.training.clip = 0.5;
   config.training.ema = 0.9;
-  config.training.stride = 19;
+  config.training.stride = 11;
   config.training.eval_windows = 4;
   config.training.eval_draws = 2;
   config.training.seed = 7;
@@ -42,7 +42,7 @@ Trainer make_trainer(RunConfig config, const Device& device) {
   const Tokenizer tokenizer = source.tokenizer();
   config.model.vocab_size = tokenizer.vocab_size();
   return Trainer(resolve(config), tokenizer,
-                 split_tokens(tokenizer.encode(source.generate(400, 3)), 0.8, 0.1), device);
+                 split_tokens(tokenizer.encode(source.generate(300, 3)), 0.8, 0.1), device);
 }
 
 // Every byte that a checkpoint holds.
@@ -85,7 +85,7 @@ TEST_CASE("recorded steps equal eager steps, bit for bit", "[gpu]") {
   Trainer eager = make_trainer(small_config(objective), device);
   Trainer recorded = make_trainer(small_config(objective), device);
   eager.set_capture(false);
-  const Trained wanted = train(eager, 5), got = train(recorded, 5);
+  const Trained wanted = train(eager, 4), got = train(recorded, 4);
   CHECK(eager.micro_step_launches() == 0);
   CHECK(recorded.micro_step_launches() > 0);
   CHECK(recorded.update_launches() > 0);
@@ -100,8 +100,8 @@ TEST_CASE("recorded steps equal eager steps, bit for bit", "[gpu]") {
 
 TEST_CASE("a recorded step draws anew: its masks, dropout and rate follow the step", "[gpu]") {
   Trainer trainer = make_trainer(small_config(ObjectiveKind::llada), make_device("cuda", "f32"));
-  const Trained trained = train(trainer, 6);
-  for (std::size_t step = 3; step < 6; ++step) {  // recorded ones
+  const Trained trained = train(trainer, 5);
+  for (std::size_t step = 2; step < 5; ++step) {  // recorded ones
     CHECK(trained.metrics[step].loss != trained.metrics[step - 1].loss);
     CHECK(trained.metrics[step].lr != trained.metrics[step - 1].lr);
   }
@@ -112,8 +112,8 @@ TEST_CASE("an evaluation between recorded steps repeats, and leaves them alone",
   const Device device = make_device("cuda", "bf16");
   Trainer plain = make_trainer(small_config(objective), device);
   Trainer evaluated = make_trainer(small_config(objective), device);
-  const Trained wanted = train(plain, 4);
-  const Trained got = train(evaluated, 4, [&] {
+  const Trained wanted = train(plain, 3);
+  const Trained got = train(evaluated, 3, [&] {
     const Evaluation first = evaluated.evaluate("val"), second = evaluated.evaluate("val");
     CHECK(first.loss == second.loss);
   });
@@ -125,18 +125,18 @@ TEST_CASE("a trainer loaded on the GPU repeats an uninterrupted one in every sav
   const Device device = make_device("cuda", "bf16");
   const Scratch middle;
   Trainer straight = make_trainer(small_config(objective), device);
-  train(straight, 3);
+  train(straight, 2);
   straight.save(middle.path());
-  const Trained wanted = train(straight, 3);
+  const Trained wanted = train(straight, 2);
   Trainer resumed = make_trainer(small_config(objective), device);
-  train(resumed, 3);  // recorded already; whatever it did before is gone
+  train(resumed, 2);  // recorded already; whatever it did before is gone
   resumed.load(middle.path());
-  CHECK(train(resumed, 3).files == wanted.files);
+  CHECK(train(resumed, 2).files == wanted.files);
 }
 
 TEST_CASE("training on the GPU follows the CPU's losses", "[gpu]") {
   const ObjectiveKind objective = GENERATE(ObjectiveKind::llada, ObjectiveKind::ar);
-  constexpr int kSteps = 12;
+  constexpr int kSteps = 7;
   Trainer reference = make_trainer(small_config(objective), On<Cpu, double>{});
   const Trained wanted = train(reference, kSteps);
   for (const auto& [type, limit] : {std::pair{"f32", 1e-4}, std::pair{"bf16", 0.05}}) {
@@ -177,11 +177,11 @@ TEST_CASE("streams that run late change nothing: no buffer is filled before it h
           "[emulated]") {
   const Device device = make_device("cuda", "f32");
   Trainer prompt = make_trainer(small_config(ObjectiveKind::llada), device);
-  for (int step = 0; step < 6; ++step) prompt.step();
+  for (int step = 0; step < 4; ++step) prompt.step();
   const std::vector<std::string> wanted = saved(prompt);
   Trainer late = make_trainer(small_config(ObjectiveKind::llada), device);
   emulator::settings().deferred = true;
-  for (int step = 0; step < 6; ++step) late.step();  // nobody asks for its metrics
+  for (int step = 0; step < 4; ++step) late.step();  // nobody asks for its metrics
   const std::vector<std::string> got = saved(late);
   emulator::settings().deferred = false;
   CHECK(got == wanted);
