@@ -42,4 +42,13 @@ __device__ bool sum_over_grid(double& value, double* parts, unsigned* counter) {
   return true;
 }
 
+// counts: (2) += positions that weigh, those of them correct. By one thread a block; integers, so
+// the order of the blocks does not show. Null: not wanted.
+__device__ __forceinline__ void add_counts(std::int64_t* counts, int weigh, int correct) {
+  if (counts == nullptr || weigh == 0) return;
+  auto* const words = reinterpret_cast<unsigned long long*>(counts);
+  atomicAdd(words, static_cast<unsigned long long>(weigh));
+  if (correct != 0) atomicAdd(words + 1, static_cast<unsigned long long>(correct));
+}
+
 }  // namespace masque

@@ -79,25 +79,40 @@ struct Share {
   }
 };
 
+enum Tally { kWeightless, kWrong, kCorrect };  // what a row is
+
 // By one thread of a row. Returns what the row adds to the loss.
 template <class Real>
 __device__ double finish_row(const MaskedCrossEntropy<Real>& args, std::int64_t n, float nll,
-                             bool correct) {
+                             Tally row, Tally* tally) {
+  *tally = row;
   args.nll[n] = nll;
-  if (args.correct != nullptr) args.correct[n] = correct ? 1 : 0;
+  if (args.correct != nullptr) args.correct[n] = row == kCorrect ? 1 : 0;
   return double{args.weights[n]} * double{nll};
+}
+
+// By thread 0, from the tallies of a block's rows.
+template <class Real>
+__device__ void count_rows(const MaskedCrossEntropy<Real>& args, const Tally* tallies, int rows) {
+  int weigh = 0, correct = 0;
+  GPU_ROLLED
+  for (int row = 0; row < rows; ++row) {
+    weigh += tallies[row] != kWeightless ? 1 : 0;
+    correct += tallies[row] == kCorrect ? 1 : 0;
+  }
+  add_counts(args.counts, weigh, correct);
 }
 
 // A row kept in the registers of a warp. The result is lane 0's.
 template <class Real, bool Packed, int Slots>
-__device__ double warp_row(const MaskedCrossEntropy<Real>& args, std::int64_t n) {
+__device__ double warp_row(const MaskedCrossEntropy<Real>& args, std::int64_t n, Tally* tally) {
   const int lane = static_cast<int>(threadIdx.x % kWarpSize);
   const Share<Real, Packed, kWarpSize> share(args, n, lane);
   const float weight = args.weights[n];
   float values[Slots] = {};
   if (weight == 0) {
     if (args.dlogits != nullptr) share.store(0, values);
-    return lane == 0 ? finish_row(args, n, 0, false) : 0;
+    return lane == 0 ? finish_row(args, n, 0, kWeightless, tally) : 0;
   }
   share.load(0, values);
   const int target = args.targets[n];
@@ -116,7 +131,10 @@ __device__ double warp_row(const MaskedCrossEntropy<Real>& args, std::int64_t n)
   sum = warp_sum(sum);
   beaten = __any_sync(kAllLanes, beaten) != 0;
   double loss = 0;
-  if (lane == 0) loss = finish_row(args, n, max - target_logit + logf(sum), !beaten);
+  if (lane == 0) {
+    const Tally row = beaten ? kWrong : kCorrect;
+    loss = finish_row(args, n, max - target_logit + logf(sum), row, tally);
+  }
   if (args.dlogits == nullptr) return loss;
   __syncwarp();  // all have read the target's logit
   const float scale = weight / sum;
@@ -130,7 +148,7 @@ __device__ double warp_row(const MaskedCrossEntropy<Real>& args, std::int64_t n)
 
 // A row read twice by a block. The result is thread 0's.
 template <class Real, bool Packed, int Threads>
-__device__ double block_row(const MaskedCrossEntropy<Real>& args, std::int64_t n) {
+__device__ double block_row(const MaskedCrossEntropy<Real>& args, std::int64_t n, Tally* tally) {
   constexpr int kSlots = Packed ? kPack<Real> : 4;
   const Share<Real, Packed, Threads> share(args, n, static_cast<int>(threadIdx.x));
   const int slots = static_cast<int>((args.V + Threads - 1) / Threads);
@@ -140,7 +158,7 @@ __device__ double block_row(const MaskedCrossEntropy<Real>& args, std::int64_t n
     if (args.dlogits != nullptr) {
       for (int first = 0; first < slots; first += kSlots) share.store(first, values);
     }
-    return threadIdx.x == 0 ? finish_row(args, n, 0, false) : 0;
+    return threadIdx.x == 0 ? finish_row(args, n, 0, kWeightless, tally) : 0;
   }
   const int target = args.targets[n];
   const float target_logit = args.logits[share.row + target];
@@ -167,7 +185,10 @@ __device__ double block_row(const MaskedCrossEntropy<Real>& args, std::int64_t n
   const bool beaten = target_logit != max || (own_max == max && first_max < target);
   const int beaters = block_sum<Threads>(beaten ? 1 : 0);
   double loss = 0;
-  if (threadIdx.x == 0) loss = finish_row(args, n, max - target_logit + logf(sum), beaters == 0);
+  if (threadIdx.x == 0) {
+    const Tally row = beaters == 0 ? kCorrect : kWrong;
+    loss = finish_row(args, n, max - target_logit + logf(sum), row, tally);
+  }
   if (args.dlogits == nullptr) return loss;
   const float scale = weight / sum;
   for (int first = 0; first < slots; first += kSlots) {
@@ -183,17 +204,24 @@ __device__ double block_row(const MaskedCrossEntropy<Real>& args, std::int64_t n
 }
 
 template <class Real, bool Packed, int Slots>
-__global__ void __launch_bounds__(kRowsThreads)
+__global__ void __launch_bounds__(kRowsThreads, 1)  // the 1 keeps ptxas from spilling
     masked_cross_entropy_warp_kernel(MaskedCrossEntropy<Real> args, double* parts,
                                      unsigned* counter) {
   GPU_SHARED(double, losses, [kRows]);
+  GPU_SHARED(Tally, tallies, [kRows]);
   const int warp = static_cast<int>(threadIdx.x / kWarpSize);
   const std::int64_t n = std::int64_t{blockIdx.x} * kRows + warp;
-  const double row_loss = n < args.N ? warp_row<Real, Packed, Slots>(args, n) : 0;
+  double row_loss = 0;
+  if (n < args.N) {
+    row_loss = warp_row<Real, Packed, Slots>(args, n, tallies + warp);
+  } else if (threadIdx.x % kWarpSize == 0) {
+    tallies[warp] = kWeightless;
+  }
   if (threadIdx.x % kWarpSize == 0) losses[warp] = row_loss;
   __syncthreads();
   double loss = 0;
   for (const double part : losses) loss += part;
+  if (threadIdx.x == 0) count_rows(args, tallies, kRows);
   if (!sum_over_grid<kRowsThreads>(loss, parts, counter)) return;
   if (threadIdx.x == 0) *args.loss += loss;
 }
@@ -202,7 +230,9 @@ template <class Real, bool Packed, int Threads>
 __global__ void __launch_bounds__(Threads)
     masked_cross_entropy_block_kernel(MaskedCrossEntropy<Real> args, double* parts,
                                       unsigned* counter) {
-  double loss = block_row<Real, Packed, Threads>(args, blockIdx.x);
+  GPU_SHARED(Tally, tally, [1]);
+  double loss = block_row<Real, Packed, Threads>(args, blockIdx.x, tally);
+  if (threadIdx.x == 0) count_rows(args, tally, 1);
   if (!sum_over_grid<Threads>(loss, parts, counter)) return;
   if (threadIdx.x == 0) *args.loss += loss;
 }

@@ -13,10 +13,11 @@ namespace masque {
 
 template <class Real>
 struct MaskedCrossEntropy {
-  double* loss;                  // (1) += Σ weight·nll, in an order fixed by the shape
+  double* loss;                    // (1) += Σ weight·nll, in an order fixed by the shape
   std::int64_t* counts = nullptr;  // (2) += positions that weigh, those of them correct; or null
-  stat_t<Real>* nll;             // (N)
-  std::int32_t* correct;         // (N) 1 where the most probable entry is the target; or null
+  stat_t<Real>* nll;               // (N)
+  std::int32_t* correct;           // (N) 1 where the most probable entry is the target; or, without
+                                   // counts, null
   Real* dlogits;                 // (N,V) written, may be logits itself; or null: no gradient wanted
   const Real* logits;            // (N,V)
   const std::int32_t* targets;   // (N) never an excluded entry where the weight is not 0

@@ -9,6 +9,7 @@ namespace masque::test {
 namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+const std::vector<std::int64_t> kCountsBefore = {5, 3000000000};  // added to
 
 // Every third row weighs nothing: its target and its logits must stay unread.
 template <class Real>
@@ -41,10 +42,11 @@ struct Result {
   double loss = 0;
   std::vector<double> nll, dlogits;
   std::vector<std::int32_t> correct;
+  std::vector<std::int64_t> counts;
 
   bool operator==(const Result& other) const {
     return loss == other.loss && same_bits(nll, other.nll) && same_bits(dlogits, other.dlogits) &&
-           correct == other.correct;
+           correct == other.correct && counts == other.counts;
   }
 };
 
@@ -52,17 +54,20 @@ template <class Real>
 Result run(const Problem<Real>& problem, Gradient gradient) {
   const auto rows = static_cast<std::size_t>(problem.N);
   const DeviceArray<double> loss(std::vector<double>{2});  // added to
+  const DeviceArray<std::int64_t> counts(kCountsBefore);
   const DeviceArray<float> nll(rows), weights(problem.weights);
   const DeviceArray<std::int32_t> correct(rows), targets(problem.targets);
   const DeviceArray<Real> logits(problem.logits), apart(problem.logits.size());
   const DeviceArray<std::uint8_t> excluded(problem.excluded.empty() ? std::vector<std::uint8_t>(1)
                                                                     : problem.excluded);
+  const bool without_correct = gradient == Gradient::apart;
   const DeviceArray<Real>& dlogits = gradient == Gradient::in_place ? logits : apart;
   masked_cross_entropy(
       on_gpu<Real>(),
       MaskedCrossEntropy<Real>{.loss = loss.data(),
+                               .counts = without_correct ? nullptr : counts.data(),
                                .nll = nll.data(),
-                               .correct = gradient == Gradient::apart ? nullptr : correct.data(),
+                               .correct = without_correct ? nullptr : correct.data(),
                                .dlogits = gradient == Gradient::none ? nullptr : dlogits.data(),
                                .logits = logits.data(),
                                .targets = targets.data(),
@@ -73,7 +78,8 @@ Result run(const Problem<Real>& problem, Gradient gradient) {
   Result result;
   result.loss = loss.read()[0];
   for (const float value : nll.read()) result.nll.push_back(value);
-  if (gradient != Gradient::apart) result.correct = correct.read();
+  result.counts = counts.read();
+  if (!without_correct) result.correct = correct.read();
   if (gradient == Gradient::none) return result;
   for (const Real value : dlogits.read()) result.dlogits.push_back(static_cast<float>(value));
   return result;
@@ -84,6 +90,7 @@ template <class Real>
 Result reference(const Problem<Real>& problem) {
   Result result;
   result.loss = 2;
+  result.counts = kCountsBefore;
   result.nll = poisoned<double>(problem.N);
   result.correct.resize(result.nll.size());
   result.dlogits.assign(problem.logits.begin(), problem.logits.end());
@@ -91,6 +98,7 @@ Result reference(const Problem<Real>& problem) {
   masked_cross_entropy(On<Cpu, double>{},
                        MaskedCrossEntropy<double>{
                            .loss = &result.loss,
+                           .counts = result.counts.data(),
                            .nll = result.nll.data(),
                            .correct = result.correct.data(),
                            .dlogits = result.dlogits.data(),
@@ -112,6 +120,7 @@ void check_against_cpu(const Problem<Real>& problem) {
   const Result result = run(problem, Gradient::in_place);
   CHECK(std::abs(result.loss - expected.loss) <= tolerance * expected.loss);
   CHECK(result.correct == expected.correct);
+  CHECK(result.counts == expected.counts);
   if (problem.V > 1) {  // else all zeros
     CHECK(relative_error(result.nll, expected.nll) < tolerance);
     CHECK(relative_error(result.dlogits, expected.dlogits) < dlogits_tolerance);
@@ -119,6 +128,7 @@ void check_against_cpu(const Problem<Real>& problem) {
   const Result apart = run(problem, Gradient::apart), none = run(problem, Gradient::none);
   CHECK(same_bits(apart.dlogits, result.dlogits));
   CHECK(apart.loss == result.loss);
+  CHECK(apart.counts == kCountsBefore);
   CHECK(none.correct == result.correct);
   CHECK(none.loss == result.loss);
 }
@@ -171,6 +181,11 @@ TEST_CASE("GPU masked_cross_entropy: a tie goes to the lowest id, NaN and infini
         const Result broken = run(problem, Gradient::in_place);
         CHECK(std::isnan(broken.loss));
         CHECK(std::isnan(broken.dlogits[0]));
+      }
+      for (const float none : {kNan, -std::numeric_limits<float>::infinity()}) {
+        Problem<float> empty = problem;
+        std::fill(empty.logits.begin(), empty.logits.end(), none);
+        CHECK(std::isnan(run(empty, Gradient::in_place).loss));
       }
       problem.excluded.resize(problem.logits.size());
       problem.excluded[2] = 1;
