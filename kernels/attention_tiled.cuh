@@ -36,20 +36,14 @@ __device__ __forceinline__ void copy_tile(bf16* tile, const bf16* rows, std::int
   }
 }
 
-// sums = rows · columnsᵀ, both tiles of HS wide rows: `rows` the warp's own, `columns` 8·N of them.
+// sums += rows · columnsᵀ, both tiles of HS wide rows: `rows` the warp's own, `columns` 8·N of
+// them.
 template <int HS, int Sets, int N>
-__device__ __forceinline__ void multiply(float (&sums)[Sets][N][4], const bf16* rows,
-                                         const bf16* columns) {
+__device__ __forceinline__ void add_multiplied(float (&sums)[Sets][N][4], const bf16* rows,
+                                               const bf16* columns) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   rows += lane % 16 * kTileStride<HS> + lane / 16 * 8;
   columns += (lane % 8 + lane / 16 * 8) * kTileStride<HS> + lane / 8 % 2 * 8;
-  GPU_UNROLL
-  for (int set = 0; set < Sets; ++set) {
-    GPU_UNROLL
-    for (int n = 0; n < N; ++n) {
-      for (float& sum : sums[set][n]) sum = 0;
-    }
-  }
   GPU_UNROLL
   for (int d = 0; d < HS; d += 16) {
     std::uint32_t a[Sets][4];
@@ -69,6 +63,20 @@ __device__ __forceinline__ void multiply(float (&sums)[Sets][N][4], const bf16* 
       }
     }
   }
+}
+
+// sums = rows · columnsᵀ.
+template <int HS, int Sets, int N>
+__device__ __forceinline__ void multiply(float (&sums)[Sets][N][4], const bf16* rows,
+                                         const bf16* columns) {
+  GPU_UNROLL
+  for (int set = 0; set < Sets; ++set) {
+    GPU_UNROLL
+    for (int n = 0; n < N; ++n) {
+      for (float& sum : sums[set][n]) sum = 0;
+    }
+  }
+  add_multiplied<HS>(sums, rows, columns);
 }
 
 // sums += weights · columns: weights (rounded to bf16) over 8·N columns, a tile of HS wide rows.

@@ -1,7 +1,7 @@
 // gpu_gemm: C = op(A)·op(B) on a GPU, plus C itself where it accumulates, plus a bias in each row,
-// summed in f32. All matrices are dense and row-major. Through cublasLt, whose algorithm is chosen
-// by measurement at the first product of a shape and then kept (kernels/cublas/); in emulated
-// builds by the CPU's gemm. Does 2·M·N·K flops.
+// summed in f32. All matrices are row-major, and dense but for a. Through cublasLt, whose algorithm
+// is chosen by measurement at the first product of a shape and then kept (kernels/cublas/); in
+// emulated builds by the CPU's gemm. Does 2·M·N·K flops.
 #pragma once
 
 #include <cstdint>

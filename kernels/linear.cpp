@@ -57,15 +57,17 @@ void linear_backward(On<Cpu, Real>, const LinearBackward<Real>& args) {
           .N = args.IC,
           .K = args.OC});
   }
-  gemm({.c = args.dweight,  // dweight += doutᵀ · x
-        .a = args.dout,
-        .b = args.x,
-        .bias = nullptr,
-        .transpose_a = true,
-        .accumulate = true,
-        .M = args.OC,
-        .N = args.IC,
-        .K = args.N});
+  if (args.dweight) {  // dweight += doutᵀ · x
+    gemm({.c = args.dweight,
+          .a = args.dout,
+          .b = args.x,
+          .bias = nullptr,
+          .transpose_a = true,
+          .accumulate = true,
+          .M = args.OC,
+          .N = args.IC,
+          .K = args.N});
+  }
   if (args.dbias) add_column_sums(args.dbias, args.dout, args.N, args.OC);
 }
 

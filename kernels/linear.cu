@@ -76,15 +76,17 @@ void linear_backward(On<Cuda, Real> on, const LinearBackward<Real>& args) {
                                             .N = args.IC,
                                             .K = args.OC});
   }
-  gpu_gemm(on.stream, GpuGemm<Real, float>{.c = args.dweight,  // dweight += doutᵀ · x
-                                           .a = args.dout,
-                                           .b = args.x,
-                                           .bias = nullptr,
-                                           .transpose_a = true,
-                                           .accumulate = true,
-                                           .M = args.OC,
-                                           .N = args.IC,
-                                           .K = args.N});
+  if (args.dweight != nullptr) {  // dweight += doutᵀ · x
+    gpu_gemm(on.stream, GpuGemm<Real, float>{.c = args.dweight,
+                                             .a = args.dout,
+                                             .b = args.x,
+                                             .bias = nullptr,
+                                             .transpose_a = true,
+                                             .accumulate = true,
+                                             .M = args.OC,
+                                             .N = args.IC,
+                                             .K = args.N});
+  }
   if (args.dbias != nullptr) add_column_sums(on.stream, args.dbias, args.dout, args.N, args.OC);
 }
 

@@ -1,7 +1,7 @@
 // linear: out = x · weightᵀ + bias, weight stored (out, in) as PyTorch's Linear does.
 // Does 2·N·IC·OC flops forward, twice that backward. Compute bound.
-// Backward writes dx (unless null) and accumulates (+=) into dweight, dbias. On the CPU the work is
-// cut into blocks fixed by the shape, so that no bit depends on the number of threads.
+// Backward writes dx and accumulates (+=) into dweight, dbias, those that are not null. On the CPU
+// the work is cut into blocks fixed by the shape, so that no bit depends on the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ struct LinearForward {
 template <class Real>
 struct LinearBackward {
   Real* dx;                // (N,IC) written, or null where no one needs it
-  param_t<Real>* dweight;  // (OC,IC) +=
+  param_t<Real>* dweight;  // (OC,IC) +=, or null
   param_t<Real>* dbias;    // (OC) +=, or null
   const Real* dout;        // (N,OC)
   const Real* x;           // (N,IC)

@@ -84,9 +84,11 @@ struct Product {
     return size(args.M) + "x" + size(args.N) + "x" + size(args.K) +
            (std::is_same_v<In, bf16> ? ",bf16" : ",f32") +
            (std::is_same_v<Out, bf16> ? ">bf16" : ">f32") + (args.transpose_a ? ",ta" : "") +
-           (args.transpose_b ? ",tb" : "") + (args.accumulate ? ",+=" : "") +
-           (args.bias != nullptr ? ",bias" : "") + ",align" + std::to_string(alignments[0]) + "/" +
-           std::to_string(alignments[1]) + "/" + std::to_string(alignments[2]);
+           (args.transpose_b ? ",tb" : "") +
+           (args.a_stride != 0 ? ",stride" + size(args.a_stride) : "") +
+           (args.accumulate ? ",+=" : "") + (args.bias != nullptr ? ",bias" : "") + ",align" +
+           std::to_string(alignments[0]) + "/" + std::to_string(alignments[1]) + "/" +
+           std::to_string(alignments[2]);
   }
 
   std::array<std::uint32_t, 3> aligned() const {
