@@ -2,6 +2,7 @@
 
 #include "core/check.h"
 #include "core/op_support.h"
+#include "kernels/classifier_loss.h"
 #include "kernels/embedding.h"
 #include "kernels/gather_rows.h"
 #include "kernels/gelu.h"
@@ -56,16 +57,14 @@ Tensor embedding(Tape& tape, const Tensor& tokens, Parameter& wte, Parameter* wp
   return out;
 }
 
-Tensor linear(Tape& tape, const Tensor& x, Parameter& weight, Parameter* bias,
-              bool overwrite_with_grad) {
+Tensor linear(Tape& tape, const Tensor& x, Parameter& weight, Parameter* bias) {
   const std::int64_t N = rows_of(x), IC = x.shape[-1], OC = weight.shape[0];
   CHECK(weight.shape == Shape({OC, IC}), "linear: weight {} must be (out, {}) for x {}",
         weight.shape, IC, x.shape);
   CHECK(bias == nullptr || bias->shape == Shape({OC}), "linear: bias {} must be ({})", bias->shape,
         OC);
   tape.consume(x, "linear");
-  const Shape shape = with_last(x.shape, OC);
-  const Tensor out = overwrite_with_grad ? tape.activation_in_place(shape) : tape.activation(shape);
+  const Tensor out = tape.activation(with_last(x.shape, OC));
   tape.run([&](auto on) {
     using Real = real_of<decltype(on)>;
     linear_forward(on, {.out = out.as<Real>(),
@@ -166,6 +165,52 @@ LossResult masked_cross_entropy(Tape& tape, const Tensor& logits, const LossInpu
                               .excluded = inputs.excluded,
                               .N = N,
                               .V = V});
+  });
+  return result;
+}
+
+LossResult classifier_loss(Tape& tape, const Tensor& hidden, Parameter& head,
+                           const LossInputs& inputs, const LossTotals& totals) {
+  const std::int64_t N = rows_of(hidden), C = hidden.shape[-1], V = head.shape[0];
+  CHECK(head.shape == Shape({V, C}), "classifier_loss: head {} must be (V, {}) for hidden {}",
+        head.shape, C, hidden.shape);
+  CHECK(inputs.targets.shape.count() == N && inputs.weights.shape.count() == N,
+        "classifier_loss: targets {} and weights {} must match hidden {}", inputs.targets.shape,
+        inputs.weights.shape, hidden.shape);
+  CHECK(!tape.training() || hidden.grad != nullptr,
+        "classifier_loss: hidden {} must have a gradient in training", hidden.shape);
+  tape.consume(hidden, "classifier_loss");
+  const LossResult result{tape.statistic(inputs.targets.shape),
+                          tape.arena().allocate(inputs.targets.shape, DType::i32)};
+  const Tensor dlogits =
+      tape.arena().allocate({N, classifier_loss_room(V)}, activation_dtype(tape.device()));
+  tape.run([&](auto on) {
+    using Real = real_of<decltype(on)>;
+    using Param = param_of<decltype(on)>;
+    classifier_loss_forward(on, {.loss = totals.loss,
+                                 .counts = totals.counts,
+                                 .nll = result.nll.as<Param>(),
+                                 .correct = result.correct.as<std::int32_t>(),
+                                 .dhidden = hidden.grad_as<Real>(),
+                                 .dlogits = dlogits.as<Real>(),
+                                 .hidden = hidden.as<Real>(),
+                                 .head = head.compute.as<Real>(),
+                                 .targets = inputs.targets.as<std::int32_t>(),
+                                 .weights = inputs.weights.as<Param>(),
+                                 .excluded = inputs.excluded,
+                                 .N = N,
+                                 .C = C,
+                                 .V = V});
+  });
+  tape.record([=, &head](auto on) {
+    using Real = real_of<decltype(on)>;
+    using Param = param_of<decltype(on)>;
+    classifier_loss_backward(on, {.dhead = head.grad.as<Param>(),
+                                  .dlogits = dlogits.as<Real>(),
+                                  .hidden = hidden.as<Real>(),
+                                  .N = N,
+                                  .C = C,
+                                  .V = V});
   });
   return result;
 }

@@ -44,10 +44,7 @@ ResidualNorm residual_norm(Tape& tape, const std::optional<Tensor>& residual, co
                            const Dropout& dropout, const NormParameters& parameters);
 
 // x (…,IC) → (…,OC) with weight (OC,IC) and optional bias (OC).
-// overwrite_with_grad: the output's gradient takes its memory, for logits under
-// masked_cross_entropy.
-Tensor linear(Tape& tape, const Tensor& x, Parameter& weight, Parameter* bias,
-              bool overwrite_with_grad = false);
+Tensor linear(Tape& tape, const Tensor& x, Parameter& weight, Parameter* bias);
 
 Tensor gelu(Tape& tape, const Tensor& x);          // (…,F) → (…,F)
 Tensor swiglu(Tape& tape, const Tensor& gate_up);  // (…,2F) → (…,F)
@@ -88,5 +85,9 @@ struct LossTotals {
 // In training also writes the gradient of the logits (B,T,V).
 LossResult masked_cross_entropy(Tape& tape, const Tensor& logits, const LossInputs& inputs,
                                 const LossTotals& totals);
+// The same of logits = hidden (B,T,C) · headᵀ, head (V,C), which it does not return. In training it
+// writes the gradient of hidden at once.
+LossResult classifier_loss(Tape& tape, const Tensor& hidden, Parameter& head,
+                           const LossInputs& inputs, const LossTotals& totals);
 
 }  // namespace masque

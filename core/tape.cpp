@@ -16,12 +16,6 @@ Tensor Tape::activation(const Shape& shape) {
   return named(tensor);
 }
 
-Tensor Tape::activation_in_place(const Shape& shape) {
-  Tensor tensor = arena_.allocate(shape, activation_dtype(device()));
-  if (training()) tensor.grad = tensor.data;
-  return named(tensor);
-}
-
 Tensor Tape::activation_sharing_grad(const Tensor& other) {
   Tensor tensor = arena_.allocate(other.shape, other.dtype);
   tensor.grad = other.grad;

@@ -27,8 +27,6 @@ class Tape {
 
   // A new activation of the device's activation type; in training with room for its gradient.
   Tensor activation(const Shape& shape);
-  // One whose gradient overwrites its values: for an activation that no backward reads (logits).
-  Tensor activation_in_place(const Shape& shape);
   // One whose gradient is `other`'s memory: a sum passes its gradient on unchanged.
   Tensor activation_sharing_grad(const Tensor& other);
   // Row statistics, kept for a backward: no gradient of their own.

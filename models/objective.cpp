@@ -78,8 +78,7 @@ void Objective::prepare(const Device& device, Batch& batch, const StepState* sta
 LossResult Objective::loss(Tape& tape, Transformer& network, const Batch& batch,
                            const StepState* state, const LossTotals& totals) const {
   const Tensor hidden = network.hidden(tape, batch.inputs, &batch.lengths, state);
-  const Tensor logits = network.head(tape, hidden);
-  return masked_cross_entropy(tape, logits, batch.loss, totals);
+  return network.loss(tape, hidden, batch.loss, totals);
 }
 
 }  // namespace masque

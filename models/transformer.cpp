@@ -137,7 +137,12 @@ Tensor Transformer::hidden(Tape& tape, const Tensor& ids, const Tensor* lengths,
 }
 
 Tensor Transformer::head(Tape& tape, const Tensor& hidden) {
-  return linear(tape, hidden, *head_, nullptr, true);
+  return linear(tape, hidden, *head_, nullptr);
+}
+
+LossResult Transformer::loss(Tape& tape, const Tensor& hidden, const LossInputs& inputs,
+                             const LossTotals& totals) {
+  return classifier_loss(tape, hidden, *head_, inputs, totals);
 }
 
 Tensor Transformer::decode(Tape& tape, const Tensor& ids, std::vector<KeyValueCache>& caches,

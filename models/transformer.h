@@ -28,6 +28,9 @@ class Transformer {
   Tensor hidden(Tape& tape, const Tensor& ids, const Tensor* lengths, const StepState* state);
   // hidden (…,C) → logits (…,V).
   Tensor head(Tape& tape, const Tensor& hidden);
+  // hidden (B,T,C) → the loss of its logits.
+  LossResult loss(Tape& tape, const Tensor& hidden, const LossInputs& inputs,
+                  const LossTotals& totals);
   // ids (B,T) of T new positions after `past` → hidden states; caches: one a layer. Inference only.
   Tensor decode(Tape& tape, const Tensor& ids, std::vector<KeyValueCache>& caches,
                 std::int64_t past);

@@ -50,9 +50,9 @@ TEST_CASE("op cases: every op has them, each named once", "[cpu]") {
     INFO(op.name << " " << op.variant);
     CHECK(full_names.insert(op.name + " " + op.variant).second);
   }
-  for (const char* name :
-       {"adamw", "ar_loss", "attention", "embedding", "gelu", "global_norm", "layernorm", "linear",
-        "llada_loss", "masked_cross_entropy", "random_mask", "rmsnorm", "rope", "swiglu"}) {
+  for (const char* name : {"adamw", "ar_loss", "attention", "classifier_loss", "embedding", "gelu",
+                           "global_norm", "layernorm", "linear", "llada_loss",
+                           "masked_cross_entropy", "random_mask", "rmsnorm", "rope", "swiglu"}) {
     INFO(name);
     CHECK(names.count(name) == 1);
   }
