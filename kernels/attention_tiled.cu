@@ -91,10 +91,9 @@ __global__ void __launch_bounds__(kTiledThreads)
 
   SharedPieces shared;
   bf16* queries = shared.take<bf16>(Sizes::kQueries * kTileStride<HS>);
-  bf16* const keys[2] = {shared.take<bf16>(kKeys * kTileStride<HS>),
-                         shared.take<bf16>(kKeys * kTileStride<HS>)};
-  bf16* const values[2] = {shared.take<bf16>(kKeys * kTileStride<HS>),
-                           shared.take<bf16>(kKeys * kTileStride<HS>)};
+  constexpr int kTileElements = kKeys * kTileStride<HS>;
+  bf16* keys = shared.take<bf16>(2 * kTileElements);  // two tiles: one is read, one is on its way
+  bf16* values = shared.take<bf16>(2 * kTileElements);
   std::uint16_t* keeps = nullptr;
   if constexpr (Dropout) {
     keeps = shared.take<std::uint16_t>(Sizes::kQueries * kChunks) +
@@ -106,9 +105,9 @@ __global__ void __launch_bounds__(kTiledThreads)
                   : args.causal         ? std::min(block_i0 + Sizes::kQueries, at.length)
                                         : at.length;
   const auto copy_keys = [&](int j0) {
-    const int stage = j0 / kKeys % 2;
-    copy_tile<HS, kKeys>(keys[stage], args.qkv + at.k, at.qkv_stride, j0, end);
-    copy_tile<HS, kKeys>(values[stage], args.qkv + at.v, at.qkv_stride, j0, end);
+    const int stage = j0 / kKeys % 2 * kTileElements;
+    copy_tile<HS, kKeys>(keys + stage, args.qkv + at.k, at.qkv_stride, j0, end);
+    copy_tile<HS, kKeys>(values + stage, args.qkv + at.v, at.qkv_stride, j0, end);
     commit_copies();
   };
   copy_tile<HS, Sizes::kQueries>(queries, args.qkv + at.q, at.qkv_stride, block_i0, at.length);
@@ -133,7 +132,7 @@ __global__ void __launch_bounds__(kTiledThreads)
       draw_keeps(keeps, dropout_of(args, task), i0, j0, Sizes::kWarpQueries, kChunks);
     }
     float scores[kSets][kKeys / 8][4];
-    multiply<HS>(scores, own, keys[j0 / kKeys % 2]);
+    multiply<HS>(scores, own, keys + j0 / kKeys % 2 * kTileElements);
     if (j0 + kKeys > end || (args.causal && j0 + kKeys - 1 > i0)) {
       GPU_UNROLL
       for (int set = 0; set < kSets; ++set) {
@@ -163,7 +162,7 @@ __global__ void __launch_bounds__(kTiledThreads)
         }
       }
     }
-    add_product<HS>(out, scores, values[j0 / kKeys % 2]);
+    add_product<HS>(out, scores, values + j0 / kKeys % 2 * kTileElements);
   }
   wait_copies<0>();  // where there was no key to walk over
 
@@ -231,12 +230,10 @@ __global__ void __launch_bounds__(kTiledThreads)
   SharedPieces shared;
   bf16* score_rows = shared.take<bf16>(Sizes::kRows * kTileStride<HS>);  // q or k
   bf16* value_rows = shared.take<bf16>(Sizes::kRows * kTileStride<HS>);  // dout or v
-  bf16* const score_columns[2] = {shared.take<bf16>(kColumns * kTileStride<HS>),
-                                  shared.take<bf16>(kColumns * kTileStride<HS>)};
-  bf16* const value_columns[2] = {shared.take<bf16>(kColumns * kTileStride<HS>),
-                                  shared.take<bf16>(kColumns * kTileStride<HS>)};
-  QueryStats* const column_stats[2] = {shared.take<QueryStats>(kColumns),
-                                       shared.take<QueryStats>(kColumns)};
+  constexpr int kTileElements = kColumns * kTileStride<HS>;
+  bf16* score_columns = shared.take<bf16>(2 * kTileElements);  // one is read, one is on its way
+  bf16* value_columns = shared.take<bf16>(2 * kTileElements);
+  QueryStats* column_stats = shared.take<QueryStats>(2 * kColumns);
   std::uint16_t* keeps = nullptr;
   if constexpr (Dropout) {
     keeps = shared.take<std::uint16_t>(Sizes::kKeeps) + warp * kWarpQueries * kChunks;
@@ -245,18 +242,19 @@ __global__ void __launch_bounds__(kTiledThreads)
   const bf16 *q = args.qkv + at.q, *k = args.qkv + at.k, *v = args.qkv + at.v;
   const bf16* dout = args.dout + at.out;
   const int begin = KeyRows && args.causal ? block_row0 : 0;
-  const int end = block_row0 >= at.length     ? 0
+  const int end = block_row0 >= at.length   ? 0
                   : !KeyRows && args.causal ? std::min(block_row0 + Sizes::kRows, at.length)
                                             : at.length;
   const auto copy_columns = [&](int column0) {
     const int stage = column0 / kColumns % 2;
-    copy_tile<HS, kColumns>(score_columns[stage], KeyRows ? q : k, at.qkv_stride, column0, end);
-    copy_tile<HS, kColumns>(value_columns[stage], KeyRows ? dout : v,
+    copy_tile<HS, kColumns>(score_columns + stage * kTileElements, KeyRows ? q : k, at.qkv_stride,
+                            column0, end);
+    copy_tile<HS, kColumns>(value_columns + stage * kTileElements, KeyRows ? dout : v,
                             KeyRows ? at.out_stride : at.qkv_stride, column0, end);
     constexpr int kPieceStats = 16 / sizeof(QueryStats);
     if (KeyRows && threadIdx.x < kColumns / kPieceStats) {
       const unsigned first = kPieceStats * threadIdx.x;
-      copy_async16(column_stats[stage] + first, stats + column0 + first);
+      copy_async16(column_stats + stage * kColumns + first, stats + column0 + first);
     }
     commit_copies();
   };
@@ -287,7 +285,7 @@ __global__ void __launch_bounds__(kTiledThreads)
     }
   }
 
-  float dscore_rows[kSets][HS / 8][4] = {};                 // dq or dk
+  float dscore_rows[kSets][HS / 8][4] = {};                // dq or dk
   float dvalue_rows[KeyRows ? kSets : 1][HS / 8][4] = {};  // dv
   for (int column0 = begin; column0 < end; column0 += kColumns) {
     const int stage = column0 / kColumns % 2;
@@ -298,8 +296,8 @@ __global__ void __launch_bounds__(kTiledThreads)
     if (args.causal && j0 >= i0 + kWarpQueries) continue;  // no key that a query sees
     if constexpr (Dropout) draw_keeps(keeps, dropout_of(args, task), i0, j0, kWarpQueries, kChunks);
     float scores[kSets][kN][4], dweights[kSets][kN][4];
-    multiply<HS>(scores, score_rows, score_columns[stage]);
-    multiply<HS>(dweights, value_rows, value_columns[stage]);
+    multiply<HS>(scores, score_rows, score_columns + stage * kTileElements);
+    multiply<HS>(dweights, value_rows, value_columns + stage * kTileElements);
     const bool whole = j0 + (KeyRows ? 0 : kColumns) <= at.length &&
                        (!args.causal || j0 + kChunks * kKeepKeys - 1 <= i0);
     GPU_UNROLL
@@ -311,7 +309,8 @@ __global__ void __launch_bounds__(kTiledThreads)
           const int row = set * kMmaRows + lane / 4 + e / 2 * 8;
           const int column = 8 * n + lane % 4 * 2 + e % 2;
           const int query = KeyRows ? column : row, key = KeyRows ? row : column;
-          const QueryStats of = KeyRows ? column_stats[stage][column] : row_stats[set][e / 2];
+          const QueryStats of =
+              KeyRows ? column_stats[stage * kColumns + column] : row_stats[set][e / 2];
           float weight = exp2_approx(fmaf(scores[set][n][e], scale * kLog2e, -of.lse));
           if (!whole && (j0 + key >= at.length || (args.causal && j0 + key > i0 + query))) {
             weight = 0;
@@ -325,8 +324,9 @@ __global__ void __launch_bounds__(kTiledThreads)
         }
       }
     }
-    if constexpr (KeyRows) add_product<HS>(dvalue_rows, scores, value_columns[stage]);
-    add_product<HS>(dscore_rows, dweights, score_columns[stage]);
+    if constexpr (KeyRows)
+      add_product<HS>(dvalue_rows, scores, value_columns + stage * kTileElements);
+    add_product<HS>(dscore_rows, dweights, score_columns + stage * kTileElements);
   }
   wait_copies<0>();  // where there was nothing to walk over
 
@@ -362,7 +362,8 @@ bool attention_tiled_fits(const AttentionForward<bf16>& args) {
 }
 
 bool attention_tiled_fits(const AttentionBackward<bf16>& args) {
-  return is_tiled_size(args.HS) && packs_fit<bf16>(args.HS, args.dqkv, args.dout, args.out, args.qkv);
+  return is_tiled_size(args.HS) &&
+         packs_fit<bf16>(args.HS, args.dqkv, args.dout, args.out, args.qkv);
 }
 
 void attention_tiled_forward(On<Cuda, bf16> on, const AttentionForward<bf16>& args) {
