@@ -8,72 +8,35 @@
 namespace masque {
 namespace {
 
-constexpr float kLog2e = 1.4426950408889634f, kLn2 = 0.6931471805599453f;
+constexpr int kTiledWarps = 4;
+constexpr int kTiledThreads = 32 * kTiledWarps;
 
-// Which weights of `queries` rows from i0 and kKeepKeys·chunks keys from j0 are kept: of one warp,
-// which alone reads them.
-__device__ __forceinline__ void draw_keeps(std::uint16_t* keeps, const AttentionDropout& dropout,
-                                           int i0, int j0, int queries, int chunks) {
-  __syncwarp();
-  GPU_ROLLED
-  for (int n = static_cast<int>(threadIdx.x) % 32; n < queries * chunks; n += 32) {
-    keeps[n] = dropout.keep(i0 + n / chunks, j0 + n % chunks * kKeepKeys);
+// Starts to copy rows first … first + Rows of a head; zeros from row `end` on.
+template <class Tile, int Rows>
+__device__ __forceinline__ void copy_tile(bf16* tile, const bf16* rows, std::int64_t stride,
+                                          int first, int end) {
+  constexpr int kPieces = Tile::HS / kPack<bf16>;
+  static_assert(Rows * kPieces % kTiledThreads == 0);
+  GPU_UNROLL
+  for (int n = 0; n < Rows * kPieces; n += kTiledThreads) {
+    const int at = n + static_cast<int>(threadIdx.x);
+    const int row = at / kPieces, piece = at % kPieces * kPack<bf16>;
+    copy_async16(tile + Tile::at(row, piece), rows + (first + row) * stride + piece,
+                 first + row < end);
   }
-  __syncwarp();
 }
 
 template <int HS>
 struct ForwardTile {
+  using Tile = PaddedTile<HS>;
   static constexpr int kSets = 2;
   static constexpr int kWarpQueries = kSets * kMmaRows;
   static constexpr int kQueries = kTiledWarps * kWarpQueries;
-  static constexpr int kKeys = HS <= 96 ? 64 : 32;
+  static constexpr int kKeys = HS <= 64 ? 64 : 32;
   static constexpr int kChunks = kKeys / kKeepKeys;
   static constexpr std::size_t room(bool dropout) {
-    return tile_room<HS>(kQueries) + 4 * tile_room<HS>(kKeys) +
+    return tile_room<Tile>(kQueries) + 4 * tile_room<Tile>(kKeys) +
            (dropout ? shared_room(sizeof(std::uint16_t) * kQueries * kChunks) : 0);
-  }
-};
-
-// The softmax so far of each row that a lane holds part of: [set][e/2].
-template <int Sets>
-struct OnlineSoftmax {
-  float largest[Sets][2], sum[Sets][2];
-
-  // From scores to weights exp2(scale·(score − largest)); shrinks what was summed before.
-  template <int N, int D>
-  __device__ __forceinline__ void add(float (&scores)[Sets][N][4], float (&out)[Sets][D][4],
-                                      float scale) {
-    GPU_UNROLL
-    for (int set = 0; set < Sets; ++set) {
-      GPU_UNROLL
-      for (int half = 0; half < 2; ++half) {
-        const int first = 2 * half;
-        float top = largest[set][half];
-        GPU_UNROLL
-        for (int n = 0; n < N; ++n) {
-          top = fmaxf(top, fmaxf(scores[set][n][first], scores[set][n][first + 1]));
-        }
-        top = quad_max(top);
-        const float shrink = exp2_approx((largest[set][half] - top) * scale);
-        largest[set][half] = top;
-        GPU_UNROLL
-        for (int d = 0; d < D; ++d) {
-          out[set][d][first] *= shrink;
-          out[set][d][first + 1] *= shrink;
-        }
-        float total = sum[set][half] * shrink;
-        GPU_UNROLL
-        for (int n = 0; n < N; ++n) {
-          GPU_UNROLL
-          for (int e = first; e < first + 2; ++e) {
-            scores[set][n][e] = exp2_approx(fmaf(scores[set][n][e], scale, -top * scale));
-            total += scores[set][n][e];
-          }
-        }
-        sum[set][half] = total;
-      }
-    }
   }
 };
 
@@ -81,8 +44,9 @@ template <int HS, bool Dropout>
 __global__ void __launch_bounds__(kTiledThreads)
     attention_tiled_forward_kernel(AttentionForward<bf16> args, int tiles) {
   using Sizes = ForwardTile<HS>;
+  using Tile = typename Sizes::Tile;
   constexpr int kSets = Sizes::kSets, kKeys = Sizes::kKeys, kChunks = Sizes::kChunks;
-  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
   const int task = static_cast<int>(blockIdx.x) / tiles;
   const int tile = tiles - 1 - static_cast<int>(blockIdx.x) % tiles;  // the longest first
   const int block_i0 = tile * Sizes::kQueries, i0 = block_i0 + warp * Sizes::kWarpQueries;
@@ -90,8 +54,8 @@ __global__ void __launch_bounds__(kTiledThreads)
   const float scale = kLog2e / sqrtf(static_cast<float>(HS));
 
   SharedPieces shared;
-  bf16* queries = shared.take<bf16>(Sizes::kQueries * kTileStride<HS>);
-  constexpr int kTileElements = kKeys * kTileStride<HS>;
+  bf16* queries = shared.take<bf16>(Sizes::kQueries * Tile::kStride);
+  constexpr int kTileElements = kKeys * Tile::kStride;
   bf16* keys = shared.take<bf16>(2 * kTileElements);  // two tiles: one is read, one is on its way
   bf16* values = shared.take<bf16>(2 * kTileElements);
   std::uint16_t* keeps = nullptr;
@@ -99,30 +63,22 @@ __global__ void __launch_bounds__(kTiledThreads)
     keeps = shared.take<std::uint16_t>(Sizes::kQueries * kChunks) +
             warp * Sizes::kWarpQueries * kChunks;
   }
-  bf16* own = queries + warp * Sizes::kWarpQueries * kTileStride<HS>;
+  bf16* own = queries + warp * Sizes::kWarpQueries * Tile::kStride;
 
   const int end = block_i0 >= at.length ? 0
                   : args.causal         ? std::min(block_i0 + Sizes::kQueries, at.length)
                                         : at.length;
   const auto copy_keys = [&](int j0) {
     const int stage = j0 / kKeys % 2 * kTileElements;
-    copy_tile<HS, kKeys>(keys + stage, args.qkv + at.k, at.qkv_stride, j0, end);
-    copy_tile<HS, kKeys>(values + stage, args.qkv + at.v, at.qkv_stride, j0, end);
+    copy_tile<Tile, kKeys>(keys + stage, args.qkv + at.k, at.qkv_stride, j0, end);
+    copy_tile<Tile, kKeys>(values + stage, args.qkv + at.v, at.qkv_stride, j0, end);
     commit_copies();
   };
-  copy_tile<HS, Sizes::kQueries>(queries, args.qkv + at.q, at.qkv_stride, block_i0, at.length);
+  copy_tile<Tile, Sizes::kQueries>(queries, args.qkv + at.q, at.qkv_stride, block_i0, at.length);
   copy_keys(0);
 
   float out[kSets][HS / 8][4] = {};
   OnlineSoftmax<kSets> softmax;
-  GPU_UNROLL
-  for (int set = 0; set < kSets; ++set) {
-    GPU_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      softmax.largest[set][half] = -INFINITY;
-      softmax.sum[set][half] = 0;
-    }
-  }
   for (int j0 = 0; j0 < end; j0 += kKeys) {
     wait_copies<0>();
     __syncthreads();  // this tile is here, and nobody reads the one before it any more
@@ -132,77 +88,30 @@ __global__ void __launch_bounds__(kTiledThreads)
       draw_keeps(keeps, dropout_of(args, task), i0, j0, Sizes::kWarpQueries, kChunks);
     }
     float scores[kSets][kKeys / 8][4];
-    multiply<HS>(scores, own, keys + j0 / kKeys % 2 * kTileElements);
-    if (j0 + kKeys > end || (args.causal && j0 + kKeys - 1 > i0)) {
-      GPU_UNROLL
-      for (int set = 0; set < kSets; ++set) {
-        GPU_UNROLL
-        for (int e = 0; e < 4; ++e) {
-          const int i = i0 + set * kMmaRows + lane / 4 + e / 2 * 8;
-          const int visible = args.causal ? std::min(i + 1, end) : end;
-          GPU_UNROLL
-          for (int n = 0; n < kKeys / 8; ++n) {
-            if (j0 + 8 * n + lane % 4 * 2 + e % 2 >= visible) scores[set][n][e] = -INFINITY;
-          }
-        }
-      }
-    }
+    multiply<Tile>(scores, own, keys + j0 / kKeys % 2 * kTileElements);
+    hide_keys(scores, i0, j0, end, args.causal);
     softmax.add(scores, out, scale);
-    if constexpr (Dropout) {
-      GPU_UNROLL
-      for (int set = 0; set < kSets; ++set) {
-        GPU_UNROLL
-        for (int n = 0; n < kKeys / 8; ++n) {
-          GPU_UNROLL
-          for (int e = 0; e < 4; ++e) {
-            const int row = set * kMmaRows + lane / 4 + e / 2 * 8;
-            const int bit = n % 2 * 8 + lane % 4 * 2 + e % 2;
-            if ((keeps[row * kChunks + n / 2] >> bit & 1) == 0) scores[set][n][e] = 0;
-          }
-        }
-      }
-    }
-    add_product<HS>(out, scores, values + j0 / kKeys % 2 * kTileElements);
+    if constexpr (Dropout) drop(scores, keeps);
+    add_product<Tile>(out, scores, values + j0 / kKeys % 2 * kTileElements);
   }
   wait_copies<0>();  // where there was no key to walk over
 
   const int T = static_cast<int>(args.T);
-  const auto kept = static_cast<float>(1 / (1 - args.p));
-  GPU_UNROLL
-  for (int set = 0; set < kSets; ++set) {
-    GPU_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const int i = i0 + set * kMmaRows + lane / 4 + half * 8;
-      const float sum = quad_sum(softmax.sum[set][half]);
-      GPU_UNROLL
-      for (int d = 0; d < HS / 8; ++d) {
-        out[set][d][2 * half] *= kept / sum;
-        out[set][d][2 * half + 1] *= kept / sum;
-      }
-      if (lane % 4 == 0 && i < T) {
-        const float lse = softmax.largest[set][half] * scale * kLn2 + logf(sum);
-        args.lse[at.lse + i] = i < at.length ? lse : 0.0f;
-      }
-    }
-  }
-  write_rows<HS>(args.out + at.out, at.out_stride, own, out, 1.0f, i0, at.length, T);
+  softmax.finish(out, scale, static_cast<float>(1 / (1 - args.p)), args.lse + at.lse, i0, at.length,
+                 T);
+  write_rows<Tile>(args.out + at.out, at.out_stride, own, out, 1.0f, i0, at.length, T);
 }
-
-// What the backward must know of a query: the lse in powers of 2, infinite for a query past its
-// length, and Σ_j P_ij ∂loss/∂P_ij = out_i · dout_i.
-struct QueryStats {
-  float lse, delta;
-};
 
 template <int HS>
 struct BackwardTile {
+  using Tile = PaddedTile<HS>;
   static constexpr int kSets = HS <= 64 ? 2 : 1;
   static constexpr int kWarpRows = kSets * kMmaRows;
   static constexpr int kRows = kTiledWarps * kWarpRows;
   static constexpr int kColumns = 32;
   static constexpr int kKeeps = kRows * kColumns / kKeepKeys;
   static constexpr std::size_t room(bool dropout) {
-    return 2 * tile_room<HS>(kRows) + 4 * tile_room<HS>(kColumns) +
+    return 2 * tile_room<Tile>(kRows) + 4 * tile_room<Tile>(kColumns) +
            2 * shared_room(sizeof(QueryStats) * kColumns) +
            (dropout ? shared_room(sizeof(std::uint16_t) * kKeeps) : 0);
   }
@@ -214,6 +123,7 @@ template <int HS, bool KeyRows, bool Dropout>
 __global__ void __launch_bounds__(kTiledThreads)
     attention_tiled_backward_kernel(AttentionBackward<bf16> args, QueryStats* stats, int tiles) {
   using Sizes = BackwardTile<HS>;
+  using Tile = typename Sizes::Tile;
   constexpr int kSets = Sizes::kSets, kColumns = Sizes::kColumns, kN = kColumns / 8;
   constexpr int kWarpQueries = KeyRows ? kColumns : Sizes::kWarpRows;
   constexpr int kChunks = (KeyRows ? Sizes::kWarpRows : kColumns) / kKeepKeys;
@@ -228,9 +138,9 @@ __global__ void __launch_bounds__(kTiledThreads)
   stats += std::int64_t{task} * tiles * Sizes::kRows;
 
   SharedPieces shared;
-  bf16* score_rows = shared.take<bf16>(Sizes::kRows * kTileStride<HS>);  // q or k
-  bf16* value_rows = shared.take<bf16>(Sizes::kRows * kTileStride<HS>);  // dout or v
-  constexpr int kTileElements = kColumns * kTileStride<HS>;
+  bf16* score_rows = shared.take<bf16>(Sizes::kRows * Tile::kStride);  // q or k
+  bf16* value_rows = shared.take<bf16>(Sizes::kRows * Tile::kStride);  // dout or v
+  constexpr int kTileElements = kColumns * Tile::kStride;
   bf16* score_columns = shared.take<bf16>(2 * kTileElements);  // one is read, one is on its way
   bf16* value_columns = shared.take<bf16>(2 * kTileElements);
   QueryStats* column_stats = shared.take<QueryStats>(2 * kColumns);
@@ -247,10 +157,10 @@ __global__ void __launch_bounds__(kTiledThreads)
                                             : at.length;
   const auto copy_columns = [&](int column0) {
     const int stage = column0 / kColumns % 2;
-    copy_tile<HS, kColumns>(score_columns + stage * kTileElements, KeyRows ? q : k, at.qkv_stride,
-                            column0, end);
-    copy_tile<HS, kColumns>(value_columns + stage * kTileElements, KeyRows ? dout : v,
-                            KeyRows ? at.out_stride : at.qkv_stride, column0, end);
+    copy_tile<Tile, kColumns>(score_columns + stage * kTileElements, KeyRows ? q : k, at.qkv_stride,
+                              column0, end);
+    copy_tile<Tile, kColumns>(value_columns + stage * kTileElements, KeyRows ? dout : v,
+                              KeyRows ? at.out_stride : at.qkv_stride, column0, end);
     constexpr int kPieceStats = 16 / sizeof(QueryStats);
     if (KeyRows && threadIdx.x < kColumns / kPieceStats) {
       const unsigned first = kPieceStats * threadIdx.x;
@@ -258,12 +168,12 @@ __global__ void __launch_bounds__(kTiledThreads)
     }
     commit_copies();
   };
-  copy_tile<HS, Sizes::kRows>(score_rows, KeyRows ? k : q, at.qkv_stride, block_row0, at.length);
-  copy_tile<HS, Sizes::kRows>(value_rows, KeyRows ? v : dout,
-                              KeyRows ? at.qkv_stride : at.out_stride, block_row0, at.length);
+  copy_tile<Tile, Sizes::kRows>(score_rows, KeyRows ? k : q, at.qkv_stride, block_row0, at.length);
+  copy_tile<Tile, Sizes::kRows>(value_rows, KeyRows ? v : dout,
+                                KeyRows ? at.qkv_stride : at.out_stride, block_row0, at.length);
   copy_columns(begin);
-  score_rows += warp * Sizes::kWarpRows * kTileStride<HS>;
-  value_rows += warp * Sizes::kWarpRows * kTileStride<HS>;
+  score_rows += warp * Sizes::kWarpRows * Tile::kStride;
+  value_rows += warp * Sizes::kWarpRows * Tile::kStride;
 
   QueryStats row_stats[kSets][2];
   if constexpr (!KeyRows) {
@@ -296,46 +206,35 @@ __global__ void __launch_bounds__(kTiledThreads)
     if (args.causal && j0 >= i0 + kWarpQueries) continue;  // no key that a query sees
     if constexpr (Dropout) draw_keeps(keeps, dropout_of(args, task), i0, j0, kWarpQueries, kChunks);
     float scores[kSets][kN][4], dweights[kSets][kN][4];
-    multiply<HS>(scores, score_rows, score_columns + stage * kTileElements);
-    multiply<HS>(dweights, value_rows, value_columns + stage * kTileElements);
+    multiply<Tile>(scores, score_rows, score_columns + stage * kTileElements);
+    multiply<Tile>(dweights, value_rows, value_columns + stage * kTileElements);
     const bool whole = j0 + (KeyRows ? 0 : kColumns) <= at.length &&
                        (!args.causal || j0 + kChunks * kKeepKeys - 1 <= i0);
-    GPU_UNROLL
-    for (int set = 0; set < kSets; ++set) {
-      GPU_UNROLL
-      for (int n = 0; n < kN; ++n) {
-        GPU_UNROLL
-        for (int e = 0; e < 4; ++e) {
-          const int row = set * kMmaRows + lane / 4 + e / 2 * 8;
-          const int column = 8 * n + lane % 4 * 2 + e % 2;
+    differentiate_softmax(
+        scores, dweights, scale, kept,
+        [&](int set, int half, int column) {
+          return KeyRows ? column_stats[stage * kColumns + column] : row_stats[set][half];
+        },
+        [&](int row, int column) {
           const int query = KeyRows ? column : row, key = KeyRows ? row : column;
-          const QueryStats of =
-              KeyRows ? column_stats[stage * kColumns + column] : row_stats[set][e / 2];
-          float weight = exp2_approx(fmaf(scores[set][n][e], scale * kLog2e, -of.lse));
-          if (!whole && (j0 + key >= at.length || (args.causal && j0 + key > i0 + query))) {
-            weight = 0;
-          }
-          float kept_weight = weight, dweight = dweights[set][n][e] * kept;
-          if (Dropout && (keeps[query * kChunks + key / kKeepKeys] >> key % kKeepKeys & 1) == 0) {
-            kept_weight = dweight = 0;
-          }
-          scores[set][n][e] = kept_weight;
-          dweights[set][n][e] = weight * (dweight - of.delta);
-        }
-      }
-    }
+          return whole || (j0 + key < at.length && (!args.causal || j0 + key <= i0 + query));
+        },
+        [&](int row, int column) {
+          return !Dropout ||
+                 is_kept(keeps, KeyRows ? column : row, KeyRows ? row : column, kChunks);
+        });
     if constexpr (KeyRows)
-      add_product<HS>(dvalue_rows, scores, value_columns + stage * kTileElements);
-    add_product<HS>(dscore_rows, dweights, score_columns + stage * kTileElements);
+      add_product<Tile>(dvalue_rows, scores, value_columns + stage * kTileElements);
+    add_product<Tile>(dscore_rows, dweights, score_columns + stage * kTileElements);
   }
   wait_copies<0>();  // where there was nothing to walk over
 
   const int T = static_cast<int>(args.T);
-  write_rows<HS>(args.dqkv + (KeyRows ? at.k : at.q), at.qkv_stride, score_rows, dscore_rows, scale,
-                 row0, at.length, T);
+  write_rows<Tile>(args.dqkv + (KeyRows ? at.k : at.q), at.qkv_stride, score_rows, dscore_rows,
+                   scale, row0, at.length, T);
   if constexpr (KeyRows) {
-    write_rows<HS>(args.dqkv + at.v, at.qkv_stride, value_rows, dvalue_rows, kept, row0, at.length,
-                   T);
+    write_rows<Tile>(args.dqkv + at.v, at.qkv_stride, value_rows, dvalue_rows, kept, row0,
+                     at.length, T);
   }
 }
 
