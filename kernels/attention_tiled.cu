@@ -97,8 +97,8 @@ __global__ void __launch_bounds__(kTiledThreads)
   wait_copies<0>();  // where there was no key to walk over
 
   const int T = static_cast<int>(args.T);
-  softmax.finish(out, scale, static_cast<float>(1 / (1 - args.p)), args.lse + at.lse, i0, at.length,
-                 T);
+  const float kept = Dropout ? static_cast<float>(1 / (1 - args.p)) : 1.0f;
+  softmax.finish(out, scale, kept, args.lse + at.lse, i0, at.length, T);
   write_rows<Tile>(args.out + at.out, at.out_stride, own, out, 1.0f, i0, at.length, T);
 }
 
@@ -134,7 +134,7 @@ __global__ void __launch_bounds__(kTiledThreads)
   const int row0 = block_row0 + warp * Sizes::kWarpRows;
   const AttentionHead at = head_of(args, task);
   const float scale = 1 / sqrtf(static_cast<float>(HS));
-  const auto kept = static_cast<float>(1 / (1 - args.p));
+  const float kept = Dropout ? static_cast<float>(1 / (1 - args.p)) : 1.0f;
   stats += std::int64_t{task} * tiles * Sizes::kRows;
 
   SharedPieces shared;
