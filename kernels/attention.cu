@@ -1,9 +1,11 @@
-// Which kernels take an attention: bf16 on tensor cores where they fit, else f32 arithmetic.
+// Which kernels take an attention. bf16 on tensor cores: a block a head where the sequence is short
+// enough for it, else in tiles of any number; f32, and what fits neither: f32 arithmetic.
 #include "kernels/attention.h"
 
 #include <type_traits>
 
 #include "kernels/attention_fma.h"
+#include "kernels/attention_short.h"
 #include "kernels/attention_tiled.h"
 #include "kernels/bf16.h"
 
@@ -12,6 +14,7 @@ namespace masque {
 template <class Real>
 void attention_forward(On<Cuda, Real> on, const AttentionForward<Real>& args) {
   if constexpr (std::is_same_v<Real, bf16>) {
+    if (attention_short_fits(args)) return attention_short_forward(on, args);
     if (attention_tiled_fits(args)) return attention_tiled_forward(on, args);
   }
   attention_fma_forward(on, args);
@@ -20,6 +23,7 @@ void attention_forward(On<Cuda, Real> on, const AttentionForward<Real>& args) {
 template <class Real>
 void attention_backward(On<Cuda, Real> on, const AttentionBackward<Real>& args) {
   if constexpr (std::is_same_v<Real, bf16>) {
+    if (attention_short_fits(args)) return attention_short_backward(on, args);
     if (attention_tiled_fits(args)) return attention_tiled_backward(on, args);
   }
   attention_fma_backward(on, args);

@@ -25,7 +25,7 @@ struct PaddedTile {
 struct SwizzledTile {
   static constexpr int HS = 64, kStride = HS;
   __device__ static __forceinline__ int at(int row, int column) {
-    return row * kStride + (column ^ row % 8 * kPack<bf16>);
+    return (row * kStride + row % 8 * kPack<bf16>)^column;
   }
 };
 

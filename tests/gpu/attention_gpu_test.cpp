@@ -1,121 +1,8 @@
-#include <algorithm>
-#include <cmath>
-#include <limits>
-#include <string>
-#include <vector>
-
-#include "kernels/attention.h"
-#include "kernels/attention_fma.h"
-#include "kernels/attention_tiled.h"
-#include "kernels/philox.h"
-#include "tests/support/arrays.h"
-#include "tests/support/device_array.h"
+#include "tests/gpu/attention_runs.h"
 #include "tests/support/gpu.h"
-// After the engine's own headers.
-#include "tests/support/catch.h"
 
 namespace masque::test {
 namespace {
-
-struct Case {
-  std::int64_t B, T, NH, HS;
-  bool causal = false;
-  std::vector<std::int32_t> lengths = {};  // empty: all T
-  double p = 0;
-};
-
-const StepState kState = {.seed = 0x123456789abcdefu, .step = 3, .first_row = 5};
-constexpr std::uint32_t kStream = stream_of(Purpose::attention, 2);
-
-std::int64_t length_of(const Case& at, std::int64_t b) {
-  return at.lengths.empty() ? at.T : at.lengths[static_cast<std::size_t>(b)];
-}
-
-template <class Real>
-struct Inputs {
-  std::vector<Real> qkv, dout;  // NaN past the lengths
-};
-
-template <class Real>
-Inputs<Real> inputs_of(const Case& at, const std::string& name = "attention") {
-  const auto nan = static_cast<Real>(std::numeric_limits<float>::quiet_NaN());
-  const std::int64_t width = at.NH * at.HS;
-  const auto floats = normal_array<float>(name, 3 * at.B * at.T * width);
-  const auto dfloats = normal_array<float>(name + " dout", at.B * at.T * width);
-  Inputs<Real> in;
-  for (const float value : floats) in.qkv.push_back(static_cast<Real>(value));
-  for (const float value : dfloats) in.dout.push_back(static_cast<Real>(value));
-  for (std::int64_t b = 0; b < at.B; ++b) {
-    const std::int64_t first = (b * at.T + length_of(at, b)) * width, end = (b + 1) * at.T * width;
-    std::fill(in.qkv.begin() + 3 * first, in.qkv.begin() + 3 * end, nan);
-    std::fill(in.dout.begin() + first, in.dout.begin() + end, nan);
-  }
-  return in;
-}
-
-template <class Real>
-struct Result {
-  std::vector<Real> out;
-  std::vector<stat_t<Real>> lse;
-  std::vector<Real> dqkv;
-};
-
-template <class Real>
-bool same_bits(const Result<Real>& a, const Result<Real>& b) {
-  return test::same_bits(a.out, b.out) && test::same_bits(a.lse, b.lse) &&
-         test::same_bits(a.dqkv, b.dqkv);
-}
-
-// In f64, from the same numbers.
-template <class Real>
-Result<double> reference(const Case& at, const Inputs<Real>& in) {
-  const std::vector<double> qkv(in.qkv.begin(), in.qkv.end()), dout(in.dout.begin(), in.dout.end());
-  const std::int64_t count = at.B * at.T * at.NH * at.HS;
-  Result<double> result{poisoned<double>(count), poisoned<double>(at.B * at.NH * at.T),
-                        poisoned<double>(3 * count)};
-  const std::int32_t* lengths = at.lengths.empty() ? nullptr : at.lengths.data();
-  const StepState* state = at.p > 0 ? &kState : nullptr;
-  attention_forward(On<Cpu, double>{}, {result.out.data(), result.lse.data(), qkv.data(), lengths,
-                                        at.causal, state, kStream, at.p, at.B, at.T, at.NH, at.HS});
-  attention_backward(On<Cpu, double>{}, {result.dqkv.data(), dout.data(), result.out.data(),
-                                         result.lse.data(), qkv.data(), lengths, at.causal, state,
-                                         kStream, at.p, at.B, at.T, at.NH, at.HS});
-  return result;
-}
-
-enum class Path { chosen, fma, tiled };
-
-template <class Real>
-Result<Real> run(const Case& at, const Inputs<Real>& in, Path path = Path::chosen) {
-  const std::int64_t count = at.B * at.T * at.NH * at.HS;
-  const DeviceArray<Real> qkv(in.qkv), dout(in.dout), out(count), dqkv(3 * count);
-  const DeviceArray<float> lse(at.B * at.NH * at.T);
-  const DeviceArray<std::int32_t> lengths(at.lengths.empty() ? std::vector{0} : at.lengths);
-  const DeviceArray<StepState> state(std::vector<StepState>{kState});
-  const std::int32_t* lengths_or_null = at.lengths.empty() ? nullptr : lengths.data();
-  const StepState* state_or_null = at.p > 0 ? state.data() : nullptr;
-  const AttentionForward<Real> forward = {out.data(), lse.data(),    qkv.data(), lengths_or_null,
-                                          at.causal,  state_or_null, kStream,    at.p,
-                                          at.B,       at.T,          at.NH,      at.HS};
-  const AttentionBackward<Real> backward = {
-      dqkv.data(),   dout.data(), out.data(), lse.data(), qkv.data(), lengths_or_null, at.causal,
-      state_or_null, kStream,     at.p,       at.B,       at.T,       at.NH,           at.HS};
-  if (path == Path::fma) {
-    attention_fma_forward(on_gpu<Real>(), forward);
-    attention_fma_backward(on_gpu<Real>(), backward);
-  } else if (path == Path::tiled) {
-    if constexpr (std::is_same_v<Real, bf16>) {
-      REQUIRE(attention_tiled_fits(forward));
-      REQUIRE(attention_tiled_fits(backward));
-      attention_tiled_forward(on_gpu<bf16>(), forward);
-      attention_tiled_backward(on_gpu<bf16>(), backward);
-    }
-  } else {
-    attention_forward(on_gpu<Real>(), forward);
-    attention_backward(on_gpu<Real>(), backward);
-  }
-  return {out.read(), lse.read(), dqkv.read()};
-}
 
 // What may be lost to f32 sums, and to results and, on tensor cores, weights rounded to bf16.
 template <class Real>
@@ -170,20 +57,124 @@ TEST_CASE("attention on tensor cores equals the CPU's f64, for every head size i
   for (const Case& at : cases) check<bf16>(at, Path::tiled);
 }
 
+TEST_CASE("attention of short sequences equals the CPU's f64, for any length", "[gpu]") {
+  const std::vector<Case> cases = {
+      {1, 1, 1, 64},
+      {2, 1, 2, 64, true, {1, 0}},
+      {2, 2, 1, 64, true, {}, 0.3},
+      {2, 17, 2, 64, false, {17, 0}, 0.3},
+      {1, 33, 3, 64, true, {16}},
+      {2, 63, 1, 64, true, {63, 1}, 0.2},
+      {3, 64, 1, 64, false, {64, 63, 0}},
+      {1, 65, 2, 64, true, {}, 0.1},
+      {2, 65, 1, 64, false, {65, 64}},
+      {1, 97, 1, 64, true},
+      {2, 128, 1, 64, true, {128, 97}},
+      {1, 128, 1, 64, false, {}, 0.5},
+      {2, 131, 1, 64, false, {131, 32}, 0.2},
+      {1, 160, 1, 64, true, {129}},
+      {1, 255, 1, 64, false},
+      {1, 255, 1, 64, true, {254}, 0.1},
+      {1, 256, 1, 64, false, {}, 0.2},
+      {2, 256, 1, 64, true, {200, 256}},
+  };
+  for (const Case& at : cases) check<bf16>(at, Path::short_);
+}
+
 TEST_CASE("attention does not depend on the order of threads, nor on when copies land", "[gpu]") {
   const Case at = {2, 130, 1, 64, true, {130, 77}, 0.25};
   const auto half = inputs_of<bf16>(at);
   const auto single = inputs_of<float>(at);
   set_thread_order(0);
+  const Result<bf16> whole = run(at, half, Path::short_);
   const Result<bf16> tiled = run(at, half, Path::tiled);
   const Result<float> fma = run(at, single, Path::fma);
   for (int order = 1; order < kThreadOrders; ++order) {
     set_thread_order(order);
+    CHECK(same_bits(run(at, half, Path::short_), whole));
     CHECK(same_bits(run(at, half, Path::tiled), tiled));
     CHECK(same_bits(run(at, single, Path::fma), fma));
   }
   set_thread_order(0);
 }
+
+#ifdef MASQUE_EMULATE
+
+// Sets the shared memory that a block may have, for as long as it lives.
+class SharedLimit {
+ public:
+  explicit SharedLimit(std::size_t kilobytes) {
+    emulator::settings().shared_limit = kilobytes * 1024;
+  }
+  SharedLimit(const SharedLimit&) = delete;
+  SharedLimit& operator=(const SharedLimit&) = delete;
+  ~SharedLimit() { emulator::settings().shared_limit = before_; }
+
+ private:
+  std::size_t before_ = emulator::settings().shared_limit;
+};
+
+template <class Args>
+bool short_fits(std::int64_t T, double p, std::int64_t HS = 64) {
+  Args args{};
+  args.B = args.NH = 1;
+  args.T = T;
+  args.HS = HS;
+  args.p = p;
+  return attention_short_fits(args);
+}
+
+TEST_CASE("short attention is chosen as far as a block's shared memory goes", "[gpu]") {
+  struct Limit {
+    std::size_t kilobytes;
+    std::int64_t forward, backward;  // the longest sequences
+  };
+  for (const Limit& limit : {Limit{99, 256, 128}, Limit{163, 256, 256}, Limit{227, 256, 256}}) {
+    const SharedLimit set(limit.kilobytes);
+    CAPTURE(limit.kilobytes);
+    for (const double p : {0.0, 0.1}) {
+      CHECK(short_fits<AttentionForward<bf16>>(limit.forward, p));
+      CHECK_FALSE(short_fits<AttentionForward<bf16>>(limit.forward + 1, p));
+      CHECK(short_fits<AttentionBackward<bf16>>(limit.backward, p));
+      CHECK_FALSE(short_fits<AttentionBackward<bf16>>(limit.backward + 1, p));
+      CHECK_FALSE(short_fits<AttentionForward<bf16>>(64, p, 32));
+      CHECK_FALSE(short_fits<AttentionBackward<bf16>>(64, p, 128));
+    }
+  }
+}
+
+// What a block is not given, no kernel takes: so an Error shows which one was chosen.
+TEST_CASE("attention goes to the short kernels where they fit, else to tiles", "[gpu]") {
+  const Case brief = {1, 32, 1, 64, true}, longer = {1, 129, 1, 64, true};
+  const auto brief_in = inputs_of<bf16>(brief), longer_in = inputs_of<bf16>(longer);
+  const Result<bf16> brief_result = run(brief, brief_in, Path::short_);
+  const Result<bf16> longer_result = run(longer, longer_in, Path::short_);
+  {
+    const SharedLimit set(24);
+    CHECK_THROWS_AS(run(brief, brief_in, Path::tiled), Error);
+    CHECK(same_bits(run(brief, brief_in), brief_result));
+  }
+  {
+    const SharedLimit set(99);
+    CHECK(relative_error(run(longer, longer_in).dqkv, longer_result.dqkv) <= kLimit<bf16>);
+  }
+  const Case longest = {1, 257, 1, 64, true};
+  const auto in = inputs_of<bf16>(longest);
+  CHECK(same_bits(run(longest, in), run(longest, in, Path::tiled)));
+}
+
+TEST_CASE("attention at addresses that are no multiples of 16 is left to f32 arithmetic", "[gpu]") {
+  AttentionForward<bf16> args{};
+  args.B = args.NH = 1;
+  args.T = args.HS = 64;
+  alignas(16) bf16 element[2];
+  CHECK(attention_short_fits(args));
+  args.qkv = element + 1;
+  CHECK_FALSE(attention_short_fits(args));
+  CHECK_FALSE(attention_tiled_fits(args));
+}
+
+#endif
 
 }  // namespace
 }  // namespace masque::test
