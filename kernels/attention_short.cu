@@ -19,7 +19,7 @@ constexpr int kForwardKeys = 64;  // a warp takes so many at a time
 constexpr int backward_queries(bool dropout) {
   return dropout ? 16 : 32;
 }
-constexpr int kSharedQueries = Tile::HS;
+constexpr int kSharedQueries = Tile::kWidth;
 
 int rows_of(std::int64_t T) {
   return static_cast<int>((T + kWarpRows - 1) / kWarpRows) * kWarpRows;
@@ -52,7 +52,7 @@ std::size_t backward_room(int rows, bool dropout) {
 // Starts to copy rows first … end − 1 of a head into a tile; zeros from row `length` on.
 __device__ __forceinline__ void copy_rows(bf16* tile, const bf16* rows, std::int64_t stride,
                                           int first, int end, int length) {
-  constexpr int kPieces = Tile::HS / kPack<bf16>;
+  constexpr int kPieces = Tile::kWidth / kPack<bf16>;
   for (int n = first * kPieces + static_cast<int>(threadIdx.x); n < end * kPieces;
        n += static_cast<int>(blockDim.x)) {
     const int row = n / kPieces, piece = n % kPieces * kPack<bf16>;
@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(kMostRows)
   const int rows = static_cast<int>(blockDim.x), warp = static_cast<int>(threadIdx.x) / 32;
   const int i0 = warp * kWarpRows;
   const AttentionHead at = head_of(args, blockIdx.x);
-  const float scale = kLog2e / sqrtf(static_cast<float>(Tile::HS));
+  const float scale = kLog2e / sqrtf(static_cast<float>(Tile::kWidth));
 
   SharedPieces shared;
   bf16* queries = shared.take<bf16>(blockDim.x * Tile::kStride);
@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(kMostRows)
   commit_copies();
   queries += i0 * Tile::kStride;
 
-  float out[kSets][Tile::HS / 8][4] = {};
+  float out[kSets][Tile::kWidth / 8][4] = {};
   OnlineSoftmax<kSets> softmax;
   const int end = i0 >= at.length ? 0
                   : args.causal   ? std::min(i0 + kWarpRows, at.length)
@@ -168,7 +168,7 @@ __global__ void __launch_bounds__(kMostRows)
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int j0 = warp * kWarpRows;
   const AttentionHead at = head_of(args, blockIdx.x);
-  const float scale = 1 / sqrtf(static_cast<float>(Tile::HS));
+  const float scale = 1 / sqrtf(static_cast<float>(Tile::kWidth));
   const float kept = Dropout ? static_cast<float>(1 / (1 - args.p)) : 1.0f;
   const int T = static_cast<int>(args.T);
 
@@ -198,7 +198,7 @@ __global__ void __launch_bounds__(kMostRows)
     const int i = static_cast<int>(threadIdx.x);
     QueryStats of{i < at.length ? args.lse[at.lse + i] * kLog2e : INFINITY, 0.0f};
     GPU_UNROLL
-    for (int d = 0; d < Tile::HS; d += kPack<bf16>) {
+    for (int d = 0; d < Tile::kWidth; d += kPack<bf16>) {
       const Pack<bf16> out = load_pack(outs + Tile::at(i, d));
       const Pack<bf16> dout = load_pack(douts + Tile::at(i, d));
       for (int e = 0; e < kPack<bf16>; ++e) of.delta += out[e] * dout[e];
@@ -207,7 +207,7 @@ __global__ void __launch_bounds__(kMostRows)
   }
   __syncthreads();
 
-  float dk[kSets][Tile::HS / 8][4] = {}, dv[kSets][Tile::HS / 8][4] = {};
+  float dk[kSets][Tile::kWidth / 8][4] = {}, dv[kSets][Tile::kWidth / 8][4] = {};
   GPU_ROLLED
   for (int tile0 = 0; tile0 < T; tile0 += kSharedQueries) {
     const int tile_end = std::min(tile0 + kSharedQueries, at.length);
@@ -238,7 +238,7 @@ __global__ void __launch_bounds__(kMostRows)
     }
     __syncthreads();  // all gradients of these queries' scores are there
     constexpr int kUnitColumns = 16;
-    constexpr int kUnits = Tile::HS / kUnitColumns;  // of 32 queries and 16 columns of dq
+    constexpr int kUnits = Tile::kWidth / kUnitColumns;  // of 32 queries and 16 columns of dq
     GPU_ROLLED
     for (int unit = warp; unit < 2 * kUnits; unit += warps) {
       const int i0 = tile0 + unit / kUnits * kWarpRows, column = unit % kUnits * kUnitColumns;
@@ -262,7 +262,7 @@ __global__ void __launch_bounds__(kMostRows)
 
 template <class Args>
 bool fits(const Args& args, std::size_t room) {
-  return args.HS == Tile::HS && args.T <= kMostRows && room <= gpu_limits().shared_bytes;
+  return args.HS == Tile::kWidth && args.T <= kMostRows && room <= gpu_limits().shared_bytes;
 }
 
 // Calls function(whether there is dropout), a constant.

@@ -15,7 +15,7 @@ constexpr int kTiledThreads = 32 * kTiledWarps;
 template <class Tile, int Rows>
 __device__ __forceinline__ void copy_tile(bf16* tile, const bf16* rows, std::int64_t stride,
                                           int first, int end) {
-  constexpr int kPieces = Tile::HS / kPack<bf16>;
+  constexpr int kPieces = Tile::kWidth / kPack<bf16>;
   static_assert(Rows * kPieces % kTiledThreads == 0);
   GPU_UNROLL
   for (int n = 0; n < Rows * kPieces; n += kTiledThreads) {

@@ -1,26 +1,29 @@
 #include <limits>
 #include <type_traits>
 
-#include "kernels/attention_tiled.cuh"
 #include "kernels/classifier_loss.h"
 #include "kernels/classifier_loss_parts.h"
 #include "kernels/gpu.h"
 #include "kernels/gpu_gemm.h"
 #include "kernels/grid_reduce.cuh"
+#include "kernels/mma_tile.cuh"
 #include "kernels/pack.cuh"
 
 namespace masque {
 namespace {
 
-constexpr int kRows = kTiledWarps * kMmaRows;  // of a block
-constexpr int kChunk = 64;                     // columns of hidden and head at a time
+constexpr int kWarps = 4;
+constexpr int kThreads = 32 * kWarps;
+constexpr int kRows = kWarps * kMmaRows;  // of a block
+constexpr int kChunk = 64;                // columns of hidden and head at a time
+using Tile = PaddedTile<kChunk>;
 constexpr int kPieces = kChunk / kPack<bf16>;
 constexpr std::int64_t kMaxV = 256;
 constexpr float kLowest = -std::numeric_limits<float>::infinity();
 
 // Two chunks of the block's rows of hidden, and of head padded to Entries rows.
 template <int Entries>
-constexpr std::size_t kSharedBytes = 2 * (tile_room<kChunk>(kRows) + tile_room<kChunk>(Entries));
+constexpr std::size_t kSharedBytes = 2 * (tile_room<Tile>(kRows) + tile_room<Tile>(Entries));
 
 // What a thread's rows add to the totals.
 struct RowTotals {
@@ -32,9 +35,9 @@ struct RowTotals {
 template <class Function>
 __device__ __forceinline__ void for_pieces(int rows, int chunk, const Function& function) {
   GPU_UNROLL
-  for (int at = static_cast<int>(threadIdx.x); at < rows * kPieces; at += kTiledThreads) {
+  for (int at = static_cast<int>(threadIdx.x); at < rows * kPieces; at += kThreads) {
     const int row = at / kPieces, piece = at % kPieces * kPack<bf16>;
-    function(row, chunk * kChunk + piece, row * kTileStride<kChunk> + piece);
+    function(row, chunk * kChunk + piece, row * Tile::kStride + piece);
   }
 }
 
@@ -49,8 +52,7 @@ __device__ __forceinline__ void write_zeros(const ClassifierLossForward<bf16>& a
   }
   if (args.dhidden == nullptr) return;
   const auto clear = [&](bf16* values, std::int64_t width) {
-    for (std::int64_t i = thread * kPack<bf16>; i < rows * width;
-         i += kTiledThreads * kPack<bf16>) {
+    for (std::int64_t i = thread * kPack<bf16>; i < rows * width; i += kThreads * kPack<bf16>) {
       store_as(values + first * width + i, uint4{});
     }
   };
@@ -149,13 +151,7 @@ __device__ __forceinline__ void write_dhidden(const ClassifierLossForward<bf16>&
                                               std::int64_t first, int chunk, bf16* tile,
                                               const float (&sums)[1][kChunk / 8][4]) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  GPU_UNROLL
-  for (int n = 0; n < kChunk / 8; ++n) {
-    const float(&sum)[4] = sums[0][n];
-    bf16* to = tile + lane / 4 * kTileStride<kChunk> + n * 8 + lane % 4 * 2;
-    store_as(to, pack_rounded(sum[0], sum[1]));
-    store_as(to + 8 * kTileStride<kChunk>, pack_rounded(sum[2], sum[3]));
-  }
+  store_tile<Tile>(tile, sums, 1.0f, 0);
   __syncwarp();
   GPU_UNROLL
   for (int at = lane; at < kMmaRows * kPieces; at += 32) {
@@ -163,7 +159,7 @@ __device__ __forceinline__ void write_dhidden(const ClassifierLossForward<bf16>&
     const int column = chunk * kChunk + piece;
     if (first + row >= args.N || column >= args.C) continue;
     store_as(args.dhidden + (first + row) * args.C + column,
-             load_as<uint4>(tile + row * kTileStride<kChunk> + piece));
+             load_as<uint4>(tile + row * Tile::kStride + piece));
   }
 }
 
@@ -171,7 +167,7 @@ __device__ __forceinline__ void write_dhidden(const ClassifierLossForward<bf16>&
 // chunks of C for the logits, then back over them for dhidden, beginning with the two that are
 // still there.
 template <int Entries>
-__global__ void __launch_bounds__(kTiledThreads)
+__global__ void __launch_bounds__(kThreads)
     classifier_loss_kernel(ClassifierLossForward<bf16> args, double* parts, unsigned* counter) {
   constexpr int kN = Entries / 8;
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
@@ -181,14 +177,10 @@ __global__ void __launch_bounds__(kTiledThreads)
   const std::int64_t first = block_first + warp * kMmaRows;  // of the warp
 
   SharedPieces shared;
-  bf16* const both_hidden = shared.take<bf16>(2 * kRows * kTileStride<kChunk>);
-  bf16* const both_head = shared.take<bf16>(2 * Entries * kTileStride<kChunk>);
-  const auto hidden = [&](int chunk) {
-    return both_hidden + chunk % 2 * kRows * kTileStride<kChunk>;
-  };
-  const auto head = [&](int chunk) {
-    return both_head + chunk % 2 * Entries * kTileStride<kChunk>;
-  };
+  bf16* const both_hidden = shared.take<bf16>(2 * kRows * Tile::kStride);
+  bf16* const both_head = shared.take<bf16>(2 * Entries * Tile::kStride);
+  const auto hidden = [&](int chunk) { return both_hidden + chunk % 2 * kRows * Tile::kStride; };
+  const auto head = [&](int chunk) { return both_head + chunk % 2 * Entries * Tile::kStride; };
   GPU_SHARED(float, weights, [kRows]);
   bool weighs = false;
   if (threadIdx.x < kRows) {
@@ -197,7 +189,7 @@ __global__ void __launch_bounds__(kTiledThreads)
     weights[threadIdx.x] = weight;
     weighs = weight != 0;
   }
-  const int weigh = block_sum<kTiledThreads>(weighs ? 1 : 0);
+  const int weigh = block_sum<kThreads>(weighs ? 1 : 0);
 
   RowTotals totals;
   if (weigh == 0) {
@@ -228,8 +220,8 @@ __global__ void __launch_bounds__(kTiledThreads)
         copy_head(chunk + 1);
         commit_copies();
       }
-      bf16* rows = hidden(chunk) + warp * kMmaRows * kTileStride<kChunk>;
-      if (busy) add_multiplied<kChunk>(sums, rows, head(chunk));
+      bf16* rows = hidden(chunk) + warp * kMmaRows * Tile::kStride;
+      if (busy) add_multiplied<Tile>(sums, rows, head(chunk));
     }
     totals = loss_of_rows(args, own_weights, first, sums);
     if (args.dhidden != nullptr) {
@@ -242,17 +234,16 @@ __global__ void __launch_bounds__(kTiledThreads)
           commit_copies();
         }
         float dhidden[1][kChunk / 8][4] = {};
-        if (busy) add_product<kChunk>(dhidden, sums, head(chunk));
-        write_dhidden(args, first, chunk, hidden(0) + warp * kMmaRows * kTileStride<kChunk>,
-                      dhidden);
+        if (busy) add_product<Tile>(dhidden, sums, head(chunk));
+        write_dhidden(args, first, chunk, hidden(0) + warp * kMmaRows * Tile::kStride, dhidden);
       }
     }
   }
 
-  double loss = block_sum<kTiledThreads>(totals.loss);
-  const int correct = block_sum<kTiledThreads>(totals.correct);
+  double loss = block_sum<kThreads>(totals.loss);
+  const int correct = block_sum<kThreads>(totals.correct);
   if (threadIdx.x == 0) add_counts(args.counts, weigh, correct);
-  if (!sum_over_grid<kTiledThreads>(loss, parts, counter)) return;
+  if (!sum_over_grid<kThreads>(loss, parts, counter)) return;
   if (threadIdx.x == 0) *args.loss += loss;
 }
 
@@ -260,7 +251,7 @@ template <int Entries>
 void launch_padded(cudaStream_t stream, const ClassifierLossForward<bf16>& args) {
   const unsigned blocks = blocks_for(args.N, kRows);
   auto* parts = static_cast<double*>(gpu_scratch(stream, blocks * sizeof(double)));
-  launch({"classifier_loss", blocks, kTiledThreads, kSharedBytes<Entries>}, stream,
+  launch({"classifier_loss", blocks, kThreads, kSharedBytes<Entries>}, stream,
          classifier_loss_kernel<Entries>, args, parts, gpu_counters(stream));
 }
 

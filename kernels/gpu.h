@@ -244,7 +244,10 @@ void launch(const GpuLaunch& shape, cudaStream_t stream, void (*kernel)(Params..
                                    static_cast<int>(shape.shared_bytes)),
               shape.name);
   }
-  kernel<<<shape.grid, shape.block, shape.shared_bytes, stream> > >(arguments...);
+  // clang-format does not know the launch operator.
+  // clang-format off
+  kernel<<<shape.grid, shape.block, shape.shared_bytes, stream>>>(arguments...);
+  // clang-format on
   gpu_check(cudaGetLastError(), shape.name);
 }
 

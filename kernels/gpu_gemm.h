@@ -22,6 +22,7 @@ struct GpuGemm {
   bool transpose_b = false;
   bool accumulate = false;
   std::int64_t M, N, K;
+  std::int64_t a_stride = 0;  // from row to row of a; 0: dense
 };
 
 void gpu_gemm(CUstream_st* stream, const GpuGemm<float, float>& args);

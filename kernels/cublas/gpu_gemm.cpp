@@ -23,7 +23,7 @@ constexpr int kWarmups = 2, kRepeats = 10;
 
 void check(cublasStatus_t status, const char* call) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  throw Error(std::string("cublasLt: ") + call + ": " + cublasGetStatusString(status));
+  throw Error(std::string("cublasLt: ") + call + ": " + cublasLtGetStatusString(status));
 }
 #define CUBLAS_CHECK(call) check((call), #call)
 
@@ -69,10 +69,11 @@ struct Product {
       set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, args.bias);
     }
     first_row = args.transpose_b ? args.K : args.N;
-    second_row = args.transpose_a ? args.M : args.K;
+    const std::int64_t second_width = args.transpose_a ? args.M : args.K;
+    second_row = args.a_stride == 0 ? second_width : args.a_stride;
     CUBLAS_CHECK(cublasLtMatrixLayoutCreate(first.address(), kType<In>, first_row,
                                             args.transpose_b ? args.N : args.K, first_row));
-    CUBLAS_CHECK(cublasLtMatrixLayoutCreate(second.address(), kType<In>, second_row,
+    CUBLAS_CHECK(cublasLtMatrixLayoutCreate(second.address(), kType<In>, second_width,
                                             args.transpose_a ? args.K : args.M, second_row));
     CUBLAS_CHECK(cublasLtMatrixLayoutCreate(result.address(), kType<Out>, args.N, args.M, args.N));
   }

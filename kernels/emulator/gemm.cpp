@@ -17,9 +17,23 @@ std::vector<float> widened(const bf16* values, std::int64_t count) {
   return values == nullptr ? std::vector<float>() : std::vector<float>(values, values + count);
 }
 
+// The rows of a, one after the other.
+template <class In, class Out>
+std::vector<float> dense(const GpuGemm<In, Out>& args) {
+  const std::int64_t rows = args.transpose_a ? args.K : args.M;
+  const std::int64_t width = args.transpose_a ? args.M : args.K;
+  const std::int64_t stride = args.a_stride == 0 ? width : args.a_stride;
+  std::vector<float> a;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    a.insert(a.end(), args.a + row * stride, args.a + row * stride + width);
+  }
+  return a;
+}
+
 void multiply(const GpuGemm<float, float>& args) {
+  const std::vector<float> a = args.a_stride == 0 ? std::vector<float>() : dense(args);
   gemm_packed(Gemm<float>{.c = args.c,
-                          .a = args.a,
+                          .a = args.a_stride == 0 ? args.a : a.data(),
                           .b = args.b,
                           .bias = args.bias,
                           .transpose_a = args.transpose_a,
@@ -32,7 +46,7 @@ void multiply(const GpuGemm<float, float>& args) {
 
 template <class Out>
 void multiply(const GpuGemm<bf16, Out>& args) {
-  const std::vector<float> a = widened(args.a, args.M * args.K), b = widened(args.b, args.K * args.N);
+  const std::vector<float> a = dense(args), b = widened(args.b, args.K * args.N);
   const std::vector<float> bias = widened(args.bias, args.N);
   std::vector<float> c(static_cast<std::size_t>(args.M * args.N));
   if (args.accumulate) std::copy_n(args.c, c.size(), c.begin());
