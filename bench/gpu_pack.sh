@@ -54,7 +54,7 @@ for folder in "${MASQUE_DATA_DIR:-}" data ../shared/data; do
 done
 [ -f "$pack/data/tinyshakespeare.txt" ] || echo "no tinyshakespeare.txt here: the section train will need --data"
 
-(cd "$pack" && du -h bin/* lib/* golden/* data/* 2> /dev/null)
+(cd "$pack" && find bin lib golden data -type f -exec du -h {} + 2> /dev/null || true)
 mib=$(du -sm "$pack" | cut -f 1)
 echo "$pack: $mib MiB"
 if [ "$mib" -gt $limit_mib ]; then
