@@ -1,9 +1,8 @@
-#include "kernels/attention_tiled.h"
-
 #include <algorithm>
 
 #include "kernels/attention_head.cuh"
 #include "kernels/attention_tiled.cuh"
+#include "kernels/attention_tiled.h"
 
 namespace masque {
 namespace {
@@ -26,24 +25,25 @@ __device__ __forceinline__ void copy_tile(bf16* tile, const bf16* rows, std::int
   }
 }
 
-template <int HS>
+// Sizes are such that no instantiation spills registers.
+template <int HS, bool Dropout>
 struct ForwardTile {
   using Tile = PaddedTile<HS>;
   static constexpr int kSets = 2;
   static constexpr int kWarpQueries = kSets * kMmaRows;
   static constexpr int kQueries = kTiledWarps * kWarpQueries;
-  static constexpr int kKeys = HS <= 64 ? 64 : 32;
+  static constexpr int kKeys = HS <= 64 ? 64 : HS == 128 && Dropout ? 16 : 32;
   static constexpr int kChunks = kKeys / kKeepKeys;
-  static constexpr std::size_t room(bool dropout) {
+  static constexpr std::size_t room() {
     return tile_room<Tile>(kQueries) + 4 * tile_room<Tile>(kKeys) +
-           (dropout ? shared_room(sizeof(std::uint16_t) * kQueries * kChunks) : 0);
+           (Dropout ? shared_room(sizeof(std::uint16_t) * kQueries * kChunks) : 0);
   }
 };
 
 template <int HS, bool Dropout>
 __global__ void __launch_bounds__(kTiledThreads)
     attention_tiled_forward_kernel(AttentionForward<bf16> args, int tiles) {
-  using Sizes = ForwardTile<HS>;
+  using Sizes = ForwardTile<HS, Dropout>;
   using Tile = typename Sizes::Tile;
   constexpr int kSets = Sizes::kSets, kKeys = Sizes::kKeys, kChunks = Sizes::kChunks;
   const int warp = static_cast<int>(threadIdx.x) / 32;
@@ -124,9 +124,10 @@ __global__ void __launch_bounds__(kTiledThreads)
     attention_tiled_backward_kernel(AttentionBackward<bf16> args, QueryStats* stats, int tiles) {
   using Sizes = BackwardTile<HS>;
   using Tile = typename Sizes::Tile;
-  constexpr int kSets = Sizes::kSets, kColumns = Sizes::kColumns, kN = kColumns / 8;
-  constexpr int kWarpQueries = KeyRows ? kColumns : Sizes::kWarpRows;
-  constexpr int kChunks = (KeyRows ? Sizes::kWarpRows : kColumns) / kKeepKeys;
+  constexpr int kSets = Sizes::kSets, kColumns = Sizes::kColumns;
+  constexpr int kStep = HS == 64 && KeyRows ? 16 : kColumns;  // columns at once, as registers allow
+  constexpr int kWarpQueries = KeyRows ? kStep : Sizes::kWarpRows;
+  constexpr int kChunks = (KeyRows ? Sizes::kWarpRows : kStep) / kKeepKeys;
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int task = static_cast<int>(blockIdx.x) / tiles;
   const int tile = static_cast<int>(blockIdx.x) % tiles;
@@ -197,35 +198,38 @@ __global__ void __launch_bounds__(kTiledThreads)
 
   float dscore_rows[kSets][HS / 8][4] = {};                // dq or dk
   float dvalue_rows[KeyRows ? kSets : 1][HS / 8][4] = {};  // dv
-  for (int column0 = begin; column0 < end; column0 += kColumns) {
-    const int stage = column0 / kColumns % 2;
+  GPU_ROLLED
+  for (int column0 = begin; column0 < end; column0 += kStep) {
+    if (column0 % kColumns == 0) {
+      wait_copies<0>();
+      __syncthreads();  // this tile is here, and nobody reads the one before it any more
+      if (column0 + kColumns < end) copy_columns(column0 + kColumns);
+    }
     const int i0 = KeyRows ? column0 : row0, j0 = KeyRows ? row0 : column0;
-    wait_copies<0>();
-    __syncthreads();  // this tile is here, and nobody reads the one before it any more
-    if (column0 + kColumns < end) copy_columns(column0 + kColumns);
+    const int column = column0 % (2 * kColumns);           // in the two tiles
     if (args.causal && j0 >= i0 + kWarpQueries) continue;  // no key that a query sees
     if constexpr (Dropout) draw_keeps(keeps, dropout_of(args, task), i0, j0, kWarpQueries, kChunks);
-    float scores[kSets][kN][4], dweights[kSets][kN][4];
-    multiply<Tile>(scores, score_rows, score_columns + stage * kTileElements);
-    multiply<Tile>(dweights, value_rows, value_columns + stage * kTileElements);
-    const bool whole = j0 + (KeyRows ? 0 : kColumns) <= at.length &&
+    float scores[kSets][kStep / 8][4], dweights[kSets][kStep / 8][4];
+    multiply<Tile>(scores, score_rows, score_columns + column * Tile::kStride);
+    multiply<Tile>(dweights, value_rows, value_columns + column * Tile::kStride);
+    const bool whole = j0 + (KeyRows ? 0 : kStep) <= at.length &&
                        (!args.causal || j0 + kChunks * kKeepKeys - 1 <= i0);
     differentiate_softmax(
         scores, dweights, scale, kept,
-        [&](int set, int half, int column) {
-          return KeyRows ? column_stats[stage * kColumns + column] : row_stats[set][half];
+        [&](int set, int half, int n) {
+          return KeyRows ? column_stats[column + n] : row_stats[set][half];
         },
-        [&](int row, int column) {
-          const int query = KeyRows ? column : row, key = KeyRows ? row : column;
+        [&](int row, int n) {
+          const int query = KeyRows ? n : row, key = KeyRows ? row : n;
           return whole || (j0 + key < at.length && (!args.causal || j0 + key <= i0 + query));
         },
-        [&](int row, int column) {
-          return !Dropout ||
-                 is_kept(keeps, KeyRows ? column : row, KeyRows ? row : column, kChunks);
+        [&](int row, int n) {
+          return !Dropout || is_kept(keeps, KeyRows ? n : row, KeyRows ? row : n, kChunks);
         });
-    if constexpr (KeyRows)
-      add_product<Tile>(dvalue_rows, scores, value_columns + stage * kTileElements);
-    add_product<Tile>(dscore_rows, dweights, score_columns + stage * kTileElements);
+    if constexpr (KeyRows) {
+      add_product<Tile>(dvalue_rows, scores, value_columns + column * Tile::kStride);
+    }
+    add_product<Tile>(dscore_rows, dweights, score_columns + column * Tile::kStride);
   }
   wait_copies<0>();  // where there was nothing to walk over
 
@@ -269,9 +273,10 @@ void attention_tiled_forward(On<Cuda, bf16> on, const AttentionForward<bf16>& ar
   with_constants(args, [&](auto size, auto dropout) {
     constexpr int HS = decltype(size)::value;
     constexpr bool kDropout = decltype(dropout)::value;
-    const unsigned tiles = blocks_for(args.T, ForwardTile<HS>::kQueries);
+    using Sizes = ForwardTile<HS, kDropout>;
+    const unsigned tiles = blocks_for(args.T, Sizes::kQueries);
     launch({"attention_tiled_forward", static_cast<unsigned>(args.B * args.NH) * tiles,
-            kTiledThreads, ForwardTile<HS>::room(kDropout)},
+            kTiledThreads, Sizes::room()},
            on.stream, attention_tiled_forward_kernel<HS, kDropout>, args, static_cast<int>(tiles));
   });
 }
