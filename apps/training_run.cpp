@@ -79,7 +79,9 @@ int TrainingRun::go() {
     const auto start = std::chrono::steady_clock::now();
     trainer_.step();
     const std::int64_t step = trainer_.steps_done();
-    const auto due = [&](std::int64_t every) { return step % every == 0 || step == training.steps; };
+    const auto due = [&](std::int64_t every) {
+      return step % every == 0 || step == training.steps;
+    };
     const bool any_due =
         due(training.log_every) || due(training.eval_every) || due(training.save_every);
     if (any_due) metrics_ = trainer_.metrics();  // waits for a GPU, so only now and then
@@ -124,8 +126,8 @@ void TrainingRun::log() {
     progress_.line(fmt::format(
         "step {:>6}/{}  loss {:.4f}  accuracy {:.3f}  lr {:.2e}  grad norm {:.3f}  {:>7} tokens/s  "
         "ETA {}",
-        step, config_.training.steps, metrics_.loss, metrics_.accuracy, metrics_.lr, metrics_.grad_norm,
-        grouped(static_cast<std::int64_t>(rate)), progress_.eta(step)));
+        step, config_.training.steps, metrics_.loss, metrics_.accuracy, metrics_.lr,
+        metrics_.grad_norm, grouped(static_cast<std::int64_t>(rate)), progress_.eta(step)));
   }
   step_seconds_ = 0;
   logged_tokens_ = trainer_.tokens_seen();

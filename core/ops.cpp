@@ -131,13 +131,17 @@ Tensor swiglu(Tape& tape, const Tensor& gate_up) {
 Tensor gather_rows(Tape& tape, const Tensor& x, std::span<const std::int64_t> rows) {
   CHECK(!tape.training(), "gather_rows: has no backward");
   const auto count = static_cast<std::int64_t>(rows.size());
-  auto* const device_rows = static_cast<std::int64_t*>(tape.arena().allocate_bytes(rows.size_bytes()));
+  auto* const device_rows =
+      static_cast<std::int64_t*>(tape.arena().allocate_bytes(rows.size_bytes()));
   copy_on_device(tape.device(), device_rows, rows.data(), rows.size_bytes());
   const Tensor out = tape.activation({count, x.shape[-1]});
   tape.run([&](auto on) {
     using Real = real_of<decltype(on)>;
-    gather_rows(
-        on, {.out = out.as<Real>(), .x = x.as<Real>(), .rows = device_rows, .K = count, .C = x.shape[-1]});
+    gather_rows(on, {.out = out.as<Real>(),
+                     .x = x.as<Real>(),
+                     .rows = device_rows,
+                     .K = count,
+                     .C = x.shape[-1]});
   });
   return out;
 }

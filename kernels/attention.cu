@@ -1,9 +1,8 @@
 // Which kernels take an attention. bf16 on tensor cores: a block a head where the sequence is short
 // enough for it, else in tiles of any number; f32, and what fits neither: f32 arithmetic.
-#include "kernels/attention.h"
-
 #include <type_traits>
 
+#include "kernels/attention.h"
 #include "kernels/attention_fma.h"
 #include "kernels/attention_short.h"
 #include "kernels/attention_tiled.h"

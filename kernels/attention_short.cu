@@ -1,9 +1,8 @@
-#include "kernels/attention_short.h"
-
 #include <algorithm>
 #include <type_traits>
 
 #include "kernels/attention_head.cuh"
+#include "kernels/attention_short.h"
 #include "kernels/attention_tiled.cuh"
 
 namespace masque {

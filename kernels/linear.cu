@@ -5,8 +5,8 @@
 namespace masque {
 namespace {
 
-constexpr int kColumns = 32;      // of a block, a lane each
-constexpr int kRowGroups = 8;     // warps of a block: each sums every 8th row
+constexpr int kColumns = 32;         // of a block, a lane each
+constexpr int kRowGroups = 8;        // warps of a block: each sums every 8th row
 constexpr std::int64_t kRows = 256;  // of a block
 
 // partial[chunk][o] = Σ over the chunk's rows of dout[n][o].
@@ -43,8 +43,8 @@ void add_column_sums(cudaStream_t stream, float* dbias, const Real* dout, std::i
                      std::int64_t OC) {
   constexpr unsigned kThreads = 128;
   const unsigned chunks = blocks_for(N, kRows);
-  auto* partial =
-      static_cast<float*>(gpu_scratch(stream, sizeof(float) * chunks * static_cast<std::size_t>(OC)));
+  auto* partial = static_cast<float*>(
+      gpu_scratch(stream, sizeof(float) * chunks * static_cast<std::size_t>(OC)));
   launch({"column_sums", dim3(blocks_for(OC, kColumns), chunks), dim3(kColumns, kRowGroups)},
          stream, column_sums_kernel<Real>, partial, dout, N, OC);
   launch({"add_chunks", blocks_for(OC, kThreads), kThreads}, stream, add_chunks_kernel, dbias,

@@ -74,6 +74,13 @@ clang_tidy() {
   xargs -P "$jobs" -n 1 clang-tidy-14 --quiet -p build/clang <<< "$files"
 }
 
+# In as many processes as there are jobs; each one's output in one piece.
+sanitized_tests() {
+  printf '%s\n' '[#op_cases_gpu_test]' '[gpu]~[#op_cases_gpu_test],[emulated]' '[cpu]~[slow]' \
+    | GOMP_SPINCOUNT=10000 xargs -P "$jobs" -I{} sh -c \
+      'said=$(build/emulate/tests/masque-tests -# "$1" 2>&1); code=$?; echo "$said"; exit $code' tests {}
+}
+
 parity() {
   rm -rf build/parity
   build/cpu/tests/masque-parity build/parity
@@ -123,23 +130,25 @@ fi
 heading "CUDA on the emulator, and all else, under AddressSanitizer and UBSan (preset emulate)"
 if check "configure emulate" cmake --preset emulate \
   && check "build emulate" cmake --build --preset emulate -j "$jobs" --target masque-tests; then
-  check "emulated CUDA under sanitizers" build/emulate/tests/masque-tests '[gpu],[emulated]' || true
-  check "CPU under sanitizers" build/emulate/tests/masque-tests '[cpu]~[slow]' || true
+  check "tests under sanitizers" sanitized_tests || true
 fi
 skip "[slow] tests under sanitizers" "they ran without; here they would take many minutes"
 
-heading "CUDA by nvcc (preset cuda)"
+heading "CUDA by nvcc (preset cuda; host code, which is the same, unoptimised)"
 if command -v nvcc > /dev/null; then
-  if check "configure cuda" cmake --preset cuda; then
-    check "build cuda" cmake --build --preset cuda -j "$jobs" || true
+  if command -v ccache > /dev/null; then export CMAKE_CUDA_COMPILER_LAUNCHER=ccache; fi
+  if check "configure cuda" cmake --preset cuda -B build/nvcc -DCMAKE_BUILD_TYPE=Debug \
+    -DCMAKE_CXX_FLAGS_DEBUG=-O0 -DCMAKE_CUDA_FLAGS_DEBUG=-O3; then
+    check "build cuda" cmake --build build/nvcc -j "$jobs" --target masque || true
   fi
 else
   skip "CUDA by nvcc" "no nvcc here (CUDA Toolkit)"
 fi
 if ! nvidia-smi -L > /dev/null 2>&1; then
   skip "[gpu] tests on a GPU" "no NVIDIA GPU here; they ran on the emulator"
-elif [ -x build/cuda/tests/masque-tests ]; then
-  check "CUDA on the GPU" build/cuda/tests/masque-tests '[gpu]' || true
+elif [ -x build/nvcc/apps/masque ] \
+  && check "build GPU tests" cmake --build build/nvcc -j "$jobs" --target masque-gpu-tests; then
+  check "CUDA on the GPU" build/nvcc/tests/masque-gpu-tests '[gpu]' || true
 fi
 if ! ls tests/gpu/golden/*.txt | grep -qv '/emulated.txt$'; then
   skip "golden vectors of a GPU" "none recorded yet: bench/gpu_check.sh correctness does on one"

@@ -63,7 +63,7 @@ class Blocks {
  public:
   void* add(std::size_t bytes) {
     auto* memory = static_cast<std::byte*>(
-        ::operator new(std::max<std::size_t>(bytes, 1), std::align_val_t{kAlignment}));
+        ::operator new (std::max<std::size_t>(bytes, 1), std::align_val_t{kAlignment}));
     std::memset(memory, kNan, bytes);
     blocks_[memory] = bytes;
     return memory;
@@ -74,7 +74,7 @@ class Blocks {
       throw Error(fmt::format("{}: {} was not allocated here", call, memory));
     }
     unpoison(found->first, found->second);
-    ::operator delete(found->first, std::align_val_t{kAlignment});
+    ::operator delete (found->first, std::align_val_t{kAlignment});
     blocks_.erase(found);
   }
   bool holds(const void* memory, std::size_t bytes) const {
@@ -108,8 +108,8 @@ class Runtime {
 
   void enqueue(cudaStream_t stream, Task task) {
     if (stream == nullptr) {
-      throw Error(fmt::format("{}: on the null stream; masque's work has a stream of its own",
-                              task.name));
+      throw Error(
+          fmt::format("{}: on the null stream; masque's work has a stream of its own", task.name));
     }
     if (stream->capture != nullptr) {
       stream->capture->tasks.push_back(std::move(task));
@@ -308,7 +308,8 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
     throw Error(fmt::format("cudaMemcpyAsync: neither {} nor {} is device memory", to, from));
   }
   if (!from_host && !runtime().device.holds(from, bytes)) {
-    throw Error(fmt::format("cudaMemcpyAsync: {} bytes from {} are not device memory", bytes, from));
+    throw Error(
+        fmt::format("cudaMemcpyAsync: {} bytes from {} are not device memory", bytes, from));
   }
   if (!to_host && !runtime().device.holds(to, bytes)) {
     throw Error(fmt::format("cudaMemcpyAsync: {} bytes to {} are not device memory", bytes, to));
@@ -337,7 +338,8 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
 
 cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t stream) {
   if (!runtime().device.holds(memory, bytes)) {
-    throw Error(fmt::format("cudaMemsetAsync: {} bytes at {} are not device memory", bytes, memory));
+    throw Error(
+        fmt::format("cudaMemsetAsync: {} bytes at {} are not device memory", bytes, memory));
   }
   masque::emulator::enqueue("cudaMemsetAsync", stream,
                             [memory, value, bytes] { std::memset(memory, value, bytes); });

@@ -16,7 +16,8 @@ OpCase global_norm_case(std::int64_t n, double clip) {
     const Tensor result = run.tape().arena().allocate({3}, DType::f64);
     run.tape().run([&](auto on) {
       using Real = typename decltype(on)::real;
-      global_norm(on, {.state = run.state(), .grad = grad.as<param_t<Real>>(), .clip = clip, .n = n});
+      global_norm(on,
+                  {.state = run.state(), .grad = grad.as<param_t<Real>>(), .clip = clip, .n = n});
     });
     const StepState state = run.read_state();
     write(run.device(), result,

@@ -6,6 +6,7 @@ namespace masque::test {
 namespace {
 
 constexpr double kF32Limit = 5e-7;
+constexpr double kBf16Limit = 3.7e-3;  // the stream is rounded before its norm: 1.5 times measured
 
 struct Options {
   NormKind kind = NormKind::layernorm;
@@ -40,6 +41,7 @@ OpCase residual_norm_case(std::int64_t B, std::int64_t T, std::int64_t C, const 
     run.output("normed", result.normed);
   };
   op.f32_limit = kF32Limit;
+  op.bf16_limit = kBf16Limit;
   op.forward_work = {.activations = 4 * n, .flops = 9 * n};
   op.backward_work = {.activations = 4 * n, .flops = 12 * n};
   if (options.dropout == 0 && C > 1) {
