@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstring>
 #include <deque>
-#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -14,14 +13,13 @@
 
 #include "kernels/backend.h"
 #include "kernels/emulator/host_waits.h"
+#include "kernels/emulator/memory_blocks.h"
 #include "kernels/emulator/sanitizer.h"
 
 using masque::Error;
 
 namespace {
 
-constexpr std::size_t kAlignment = 256;
-constexpr int kNan = 0xff;
 constexpr int kMultiprocessors = 4;
 constexpr std::size_t kTotalMemory = std::size_t{4} << 30;
 
@@ -58,51 +56,9 @@ struct CUevent_st {
 namespace masque::emulator {
 namespace {
 
-// Where memory is, by its first byte.
-class Blocks {
- public:
-  void* add(std::size_t bytes) {
-    auto* memory = static_cast<std::byte*>(
-        ::operator new (std::max<std::size_t>(bytes, 1), std::align_val_t{kAlignment}));
-    std::memset(memory, kNan, bytes);
-    blocks_[memory] = bytes;
-    return memory;
-  }
-  void remove(void* memory, const char* call) {
-    const auto found = blocks_.find(static_cast<std::byte*>(memory));
-    if (found == blocks_.end()) {
-      throw Error(fmt::format("{}: {} was not allocated here", call, memory));
-    }
-    unpoison(found->first, found->second);
-    ::operator delete (found->first, std::align_val_t{kAlignment});
-    blocks_.erase(found);
-  }
-  bool holds(const void* memory, std::size_t bytes) const {
-    const auto* first = static_cast<const std::byte*>(memory);
-    auto after = blocks_.upper_bound(const_cast<std::byte*>(first));
-    if (after == blocks_.begin()) return false;
-    const auto& [begin, size] = *std::prev(after);
-    return first + bytes <= begin + size;
-  }
-  void hide() const {
-    for (const auto& [begin, bytes] : blocks_) poison(begin, bytes);
-  }
-  void show() const {
-    for (const auto& [begin, bytes] : blocks_) unpoison(begin, bytes);
-  }
-  std::size_t bytes() const {
-    std::size_t sum = 0;
-    for (const auto& [begin, bytes] : blocks_) sum += bytes;
-    return sum;
-  }
-
- private:
-  std::map<std::byte*, std::size_t> blocks_;
-};
-
 class Runtime {
  public:
-  Blocks device, pinned;
+  MemoryBlocks device, pinned;
   std::vector<std::unique_ptr<CUstream_st>> streams;
   std::uint64_t host_waits = 0;
 

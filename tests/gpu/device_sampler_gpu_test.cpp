@@ -84,17 +84,6 @@ TEST_CASE("logits without a distribution end a generation on a GPU in the CPU's 
 
 #ifdef MASQUE_EMULATE
 
-// Streams run when waited for, and not before.
-struct Deferred {
-  Deferred() { emulator::settings().deferred = true; }
-  Deferred(const Deferred&) = delete;
-  Deferred& operator=(const Deferred&) = delete;
-  ~Deferred() {
-    cudaDeviceSynchronize();
-    emulator::settings().deferred = false;
-  }
-};
-
 TEST_CASE("a GPU that runs late generates the same", "[gpu][emulated]") {
   TinyNetwork llada(ObjectiveKind::llada, gpu()), ar(ObjectiveKind::ar, gpu());
   for (const std::string& strategy : strategy_names()) {

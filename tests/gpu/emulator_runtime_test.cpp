@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "tests/support/device_array.h"
+#include "tests/support/gpu.h"
 // After the engine's own headers.
 #include "tests/support/catch.h"
 
@@ -45,17 +46,6 @@ struct Pinned {
   Pinned& operator=(const Pinned&) = delete;
   ~Pinned() { cudaFreeHost(values); }
   float* values = nullptr;
-};
-
-// Streams run when waited for, in an order that `seed` draws.
-struct Deferred {
-  Deferred() { emulator::settings().deferred = true; }
-  Deferred(const Deferred&) = delete;
-  Deferred& operator=(const Deferred&) = delete;
-  ~Deferred() {
-    cudaDeviceSynchronize();
-    emulator::settings().deferred = false;
-  }
 };
 
 }  // namespace

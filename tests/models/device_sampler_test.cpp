@@ -65,13 +65,16 @@ TEST_CASE("a device refuses what the host refuses", "[sampler][cpu]") {
   CHECK_THAT(refusal(llada_case("ancestral", -1), llada.network()), Catch::Contains("steps is -1"));
   CHECK_THAT(refusal(llada_case("ancestral", 0, {.temperature = -1}), llada.network()),
              Catch::Contains("temperature is -1"));
-  CHECK_THAT(refusal(LladaCase{{}, 10, Ids(10, Tokenizer::kMask)}, llada.network()),
-             Catch::Contains("the context, 9"));
+  LladaCase too_long;
+  too_long.T = 10;
+  too_long.sequences = Ids(10, Tokenizer::kMask);
+  CHECK_THAT(refusal(too_long, llada.network()), Catch::Contains("the context, 9"));
   CHECK_THAT(refusal(ArCase{{.top_p = 0}}, ar.network()), Catch::Contains("top-p is 0"));
   CHECK_THAT(refusal(ArCase{{}, 2, 8}, ar.network()), Catch::Contains("exceed the context of 9"));
   CHECK_THAT(refusal(ArCase{{}, 2, 1}, llada.network()), Catch::Contains("no key-value cache"));
   llada.diverge();
-  CHECK_THROWS_WITH(LladaCase{}.run(llada.network(), By::device),
+  const LladaCase plain;
+  CHECK_THROWS_WITH(plain.run(llada.network(), By::device),
                     Catch::Contains("the logits of row 0 of 28 hold NaN"));
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #ifdef MASQUE_EMULATE
-#include "kernels/emulator/grid.h"
+#include "kernels/emulator/runtime.h"
 #endif
 
 namespace masque::test {
@@ -22,5 +22,18 @@ inline void set_thread_order(int which) {
   static_cast<void>(which);
 #endif
 }
+
+#ifdef MASQUE_EMULATE
+// Streams of an emulated device run when they are waited for, and not before.
+struct Deferred {
+  Deferred() { emulator::settings().deferred = true; }
+  Deferred(const Deferred&) = delete;
+  Deferred& operator=(const Deferred&) = delete;
+  ~Deferred() {
+    cudaDeviceSynchronize();
+    emulator::settings().deferred = false;
+  }
+};
+#endif
 
 }  // namespace masque::test
