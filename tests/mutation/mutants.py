@@ -1,14 +1,18 @@
 """The bugs that tests/mutation/run.py plants, one at a time, in the CUDA backend.
 
 Each was written from reading the code, before any was run. A table a file: the tests that should
-notice (names of test files, without .cpp), then rows of
+notice (names of test files, without .cpp: the quickest that should), then rows of
 
     name, operator, what is wrong, the text (which occurs once in the file), what replaces it
 
 Every kernels/*.cu and *.cuh and every host file of the backend has some. Out of reach, because the
-emulator stands in for it: kernels/cublas/, and the half of kernels/gpu.h that nvcc reads. Left out,
-because no schedule of the emulator can tell: fences (__threadfence), and a __syncwarp() beside an
-operation that makes the lanes wait anyway (ldmatrix, a shuffle).
+emulator stands in for it: kernels/cublas/, core/products.cpp, which calls it, and the half of
+kernels/gpu.h that nvcc reads. Left out, because no schedule of the emulator can tell: fences
+(__threadfence), and a __syncwarp() beside an operation that makes the lanes wait anyway (ldmatrix,
+a shuffle).
+
+QUICK names about a third of them, also chosen before any was run: some of every file, and of every
+operator.
 """
 
 from dataclasses import dataclass
@@ -25,6 +29,47 @@ class Mutant:
     new: str
 
 
+QUICK = {
+    "adamw.cu": "finite clip decay-vectors copy barrier",
+    "attention.cu": "forward",
+    "attention_decode.cu": "cache-v past barrier",
+    "attention_fma.cu": "half-sum forward-ready shrink diagonal dv",
+    "attention_head.cuh": "row lane",
+    "attention_short.cu": "second-wait values dscores-barrier dscores-stale dq-scale",
+    "attention_tiled.cu": "valid forward-wait-1 values-stage dk-scale",
+    "attention_tiled.cuh": "causal-mask lse delta",
+    "classifier_loss.cu": "chunk-barrier back-wait padding weight dhead",
+    "elements.cuh": "store",
+    "embedding.cu": "sort-barrier carried",
+    "gather_rows.cu": "bound",
+    "gelu.cu": "rest",
+    "global_norm.cu": "sum nan",
+    "gpu.cu": "grow zero",
+    "grid_reduce.cuh": "counter parts",
+    "layernorm.cu": "bias",
+    "linear.cu": "dweight end",
+    "masked_cross_entropy.cu": "loss-warp shrink",
+    "mma_tile.cuh": "write quad-max rows-reuse columns store",
+    "next_token.cu": "length",
+    "pack.cuh": "stride",
+    "random_mask.cu": "iid lane",
+    "reduce.cuh": "warp-sum reuse",
+    "residual_dropout.cu": "stream",
+    "residual_dropout.cuh": "first-row",
+    "residual_norm.cu": "dresidual parts",
+    "reveal_tokens.cu": "due zero above",
+    "rmsnorm.cu": "dresidual",
+    "rope.cu": "key",
+    "row_share.cuh": "sum",
+    "sampling.cu": "carry seed bad-row",
+    "swiglu.cu": "dup",
+    "captured_step.cpp": "first lost",
+    "device.cpp": "copy-stream fill-zero",
+    "upload.cpp": "wait other",
+    "device_sampler.cpp": "step row failed freeze",
+    "optimizer.cpp": "start-ema",
+    "trainer.cpp": "lr zero-grad first-row arena",
+}
 MUTANTS = []
 
 
@@ -59,7 +104,7 @@ plant(
 )
 
 plant(
-    "kernels/attention.cu", "attention_gpu_test op_cases_gpu_test",
+    "kernels/attention.cu", "attention_gpu_test",
     ("forward", "missing length test", "head sizes that no tile takes go to tensor cores",
      "if (attention_tiled_fits(args)) return attention_tiled_forward(on, args);",
      "return attention_tiled_forward(on, args);"),
@@ -150,12 +195,58 @@ plant(
      "static_cast<std::uint16_t>(bits >> skipped / 4)"),
 )
 
+plant(
+    "kernels/attention_short.cu", "attention_gpu_test",
+    ("first-wait", "missing wait", "the first tile of keys is read before it has come",
+     "wait_copies<1>();\n      __syncthreads();", "__syncthreads();"),
+    ("second-wait", "missing wait", "the wait leaves the copies that are needed",
+     "wait_copies<0>();\n      __syncthreads();\n    }",
+     "wait_copies<1>();\n      __syncthreads();\n    }"),
+    ("second-barrier", "dropped barrier", "a warp reads what others' copies have not brought",
+     "wait_copies<0>();\n      __syncthreads();\n    }", "wait_copies<0>();\n    }"),
+    ("last-wait", "missing wait", "a short sequence ends with copies under way",
+     "  wait_copies<0>();  // of keys that there was no need to wait for\n", ""),
+    ("valid", "off-by-one bound", "the row at the length is read",
+     "row < length);", "row <= length);"),
+    ("values", "wrong offset of q/k/v", "from the second tile on keys serve as values",
+     "copy_rows(values, args.qkv + at.v, at.qkv_stride, kForwardKeys, key_rows",
+     "copy_rows(values, args.qkv + at.k, at.qkv_stride, kForwardKeys, key_rows"),
+    ("backward-wait", "missing wait", "the backward reads rows before they have come",
+     "  commit_copies();\n  wait_copies<0>();\n", "  commit_copies();\n"),
+    ("stats-barrier", "dropped barrier", "lse and delta are read before all are there",
+     "    stats[i] = of;\n  }\n  __syncthreads();\n", "    stats[i] = of;\n  }\n"),
+    ("delta", "missing accumulate", "delta is the last element's product",
+     "of.delta += out[e] * dout[e];", "of.delta = out[e] * dout[e];"),
+    ("skip", "off-by-one bound", "keys miss the queries of the diagonal",
+     "(args.causal && j0 >= i0 + kQueries)", "(args.causal && j0 >= i0)"),
+    ("whole", "missing mask", "a tile that the diagonal cuts is not masked in the backward",
+     "j0 + kWarpRows - 1 > i0);", "j0 > i0);"),
+    ("dscores-barrier", "dropped barrier", "dq is summed before all gradients of scores are there",
+     "    __syncthreads();  // all gradients of these queries' scores are there\n", ""),
+    ("dscores-reuse", "dropped barrier", "gradients of scores are overwritten while dq is summed",
+     "    __syncthreads();  // nobody reads these gradients of scores any more\n", ""),
+    ("dscores-stale", "off-by-one bound", "dq takes what earlier queries left beyond the diagonal",
+     "\n                      : args.causal   ? std::min(i0 + kWarpRows, at.length)\n",
+     "\n                      : args.causal   ? at.length\n"),
+    ("dscores-column", "swapped index", "all queries leave their gradients where the first do",
+     "dweights, 1.0f, i0 - tile0);", "dweights, 1.0f, 0 * i0);"),
+    ("dq-scale", "missing scale", "dq is not divided by √HS", "dq, scale, i0,", "dq, 1.0f, i0,"),
+    ("dv", "wrong offset of q/k/v", "dv goes to dk, which overwrites it",
+     "args.dqkv + at.v,", "args.dqkv + at.k,"),
+)
+
 TILE_IS_HERE = (
     "wait_copies<0>();\n"
     "    __syncthreads();  // this tile is here, and nobody reads the one before it any more\n"
 )
+COLUMNS_ARE_HERE = (
+    "wait_copies<0>();\n"
+    "      __syncthreads();  // this tile is here, and nobody reads the one before it any more\n"
+)
 plant(
     "kernels/attention_tiled.cu", "attention_gpu_test",
+    ("valid", "off-by-one bound", "the row at the length is read",
+     "first + row < end);", "first + row <= end);"),
     ("forward-wait", "missing wait", "a tile of keys is read before it has come",
      TILE_IS_HERE + "    if (j0",
      "__syncthreads();\n    if (j0"),
@@ -168,56 +259,74 @@ plant(
     ("last-wait", "missing wait", "a block without keys ends with copies under way",
      "  wait_copies<0>();  // where there was no key to walk over\n", ""),
     ("values-stage", "reused staging buffer", "values are always those of the first buffer",
-     "values[j0 / kKeys % 2]", "values[0]"),
-    ("causal-mask", "missing mask", "a tile that the diagonal cuts is not masked",
-     "(args.causal && j0 + kKeys - 1 > i0)", "(args.causal && j0 > i0)"),
-    ("end-mask", "off-by-one bound", "a tile that lacks one key is not masked",
-     "if (j0 + kKeys > end ||", "if (j0 + kKeys > end + 1 ||"),
-    ("shrink", "missing scale", "the sum so far keeps the scale of an older maximum",
-     "float total = sum[set][half] * shrink;", "float total = sum[set][half];"),
-    ("lse", "missing scale", "lse stays in powers of 2",
-     "softmax.largest[set][half] * scale * kLn2", "softmax.largest[set][half] * scale"),
-    ("keep-bit", "wrong lane", "dropout's bit ignores the half of 16 keys",
-     "const int bit = n % 2 * 8 + lane % 4 * 2 + e % 2;", "const int bit = lane % 4 * 2 + e % 2;"),
+     "values + j0 / kKeys % 2 * kTileElements", "values"),
     ("backward-wait", "missing wait", "a tile of columns is read before it has come",
-     TILE_IS_HERE + "    if (column0",
-     "__syncthreads();\n    if (column0"),
+     COLUMNS_ARE_HERE, "__syncthreads();\n"),
     ("backward-barrier", "dropped barrier", "a warp reads what others' copies have not brought",
-     TILE_IS_HERE + "    if (column0",
-     "wait_copies<0>();\n    if (column0"),
+     COLUMNS_ARE_HERE, "wait_copies<0>();\n"),
     ("stats-stage", "reused staging buffer", "lse and delta are always the first buffer's",
-     "column_stats[stage][column]", "column_stats[0][column]"),
+     "KeyRows ? column_stats[column + n]", "KeyRows ? column_stats[column % kColumns + n]"),
     ("stats", "swapped index", "every tile of queries has the first one's lse and delta",
      "stats + column0 + first);", "stats + first);"),
-    ("delta", "missing accumulate", "the backward leaves out − Σ P dP",
-     "weight * (dweight - of.delta);", "weight * dweight;"),
     ("whole", "missing mask", "a tile that the diagonal cuts is not masked in the backward",
      "j0 + kChunks * kKeepKeys - 1 <= i0)", "j0 <= i0)"),
-    ("dropped", "missing mask", "the gradient of a dropped weight is not 0",
-     "kept_weight = dweight = 0;", "kept_weight = 0;"),
     ("dk-scale", "missing scale", "dq and dk are not divided by √HS",
-     "score_rows, dscore_rows, scale,", "score_rows, dscore_rows, 1.0f,"),
+     "score_rows, dscore_rows,\n                   scale,",
+     "score_rows, dscore_rows,\n                   1.0f,"),
     ("dv-kept", "missing scale", "dv lacks dropout's 1/(1 − p)",
      "value_rows, dvalue_rows, kept,", "value_rows, dvalue_rows, 1.0f,"),
 )
 
 plant(
     "kernels/attention_tiled.cuh", "attention_gpu_test",
-    ("valid", "off-by-one bound", "the row at the length is read",
-     "first + row < end);", "first + row <= end);"),
-    ("write", "accumulate instead of write", "products add to what the registers held",
-     "for (float& sum : sums[set][n]) sum = 0;", "static_cast<void>(sums[set][n]);"),
-    ("quad-sum", "wrong lane", "a row's sum takes a lane of another row",
-     "return value + __shfl_xor_sync(kAllLanes, value, 2);",
-     "return value + __shfl_xor_sync(kAllLanes, value, 4);"),
-    ("quad-max", "wrong width in a shuffle", "a row's maximum is that of two of its four lanes",
-     "return fmaxf(value, __shfl_xor_sync(kAllLanes, value, 2));", "return value;"),
-    ("rows-barrier", "dropped barrier", "rows are sent before all lanes have laid them out",
-     "  __syncwarp();\n  for (int n = lane;", "  for (int n = lane;"),
-    ("padding", "missing length test", "rows past the length are not zeros",
-     "first + row < length ? words : uint4{});", "length >= 0 ? words : uint4{});"),
-    ("fragment", "wrong lane", "a fragment of weights holds columns twice",
-     "a[set][1] = pack_rounded(left[2], left[3]);", "a[set][1] = pack_rounded(left[0], left[1]);"),
+    ("causal-mask", "missing mask", "a tile that the diagonal cuts is not masked",
+     "!(causal && j0 + 8 * N - 1 > i0)", "!(causal && j0 > i0)"),
+    ("end-mask", "off-by-one bound", "a tile that lacks one key is not masked",
+     "if (j0 + 8 * N <= end &&", "if (j0 + 8 * N <= end + 1 &&"),
+    ("shrink", "missing scale", "the sum so far keeps the scale of an older maximum",
+     "float total = sum[set][half] * shrink;", "float total = sum[set][half];"),
+    ("lse", "missing scale", "lse stays in powers of 2",
+     "largest[set][half] * scale * kLn2", "largest[set][half] * scale"),
+    ("keep-bit", "wrong lane", "dropout's bit ignores the half of 16 keys",
+     ">> key % kKeepKeys & 1)", ">> key % 8 & 1)"),
+    ("delta", "missing accumulate", "the backward leaves out − Σ P dP",
+     " : 0.0f) - of.delta);", " : 0.0f));"),
+    ("dropped", "missing mask", "the gradient of a dropped weight is not 0",
+     "(stays ? dweights[set][n][e] * kept : 0.0f)", "dweights[set][n][e] * kept"),
+)
+
+plant(
+    "kernels/classifier_loss.cu", "classifier_loss_gpu_test",
+    ("chunk-wait", "missing wait", "a chunk is read before it has come",
+     "wait_copies<0>();\n      __syncthreads();  // this chunk", "__syncthreads();  // this chunk"),
+    ("chunk-barrier", "dropped barrier", "a warp reads what others' copies have not brought",
+     "      __syncthreads();  // this chunk is here, and nobody reads the one before it any more\n",
+     ""),
+    ("back-wait", "missing wait", "a chunk of head is read before it has come again",
+     "wait_copies<0>();\n        __syncthreads();  // as above",
+     "__syncthreads();  // as above"),
+    ("back-barrier", "dropped barrier", "a chunk of head is overwritten while others read it",
+     "        __syncthreads();  // as above, with the one after it\n", ""),
+    ("reload", "reused staging buffer", "the way back begins with a chunk that is gone",
+     "if (chunk > 0 && chunk + 1 < chunks) {", "if (chunk > 0 && chunk + 2 < chunks) {"),
+    ("padding", "off-by-one bound", "the entry at V takes part",
+     "if (v < args.V && (args.excluded", "if (v <= args.V && (args.excluded"),
+    ("excluded", "missing mask", "excluded entries take part",
+     "|| args.excluded[v] == 0)) continue;", "|| args.excluded[v] != 2)) continue;"),
+    ("tie", "swapped index", "of equal logits the highest id wins",
+     "entry(n, e) < target) beaten", "entry(n, e) > target) beaten"),
+    ("beaten", "wrong lane", "a lane knows only of its own entries that beat the target",
+     "    beaten = quad_max(beaten);\n", ""),
+    ("weight", "missing scale", "the target's gradient lacks the row's weight",
+     "(entry(n, e) == target ? weight : 0.0f)", "(entry(n, e) == target ? 1.0f : 0.0f)"),
+    ("rows", "off-by-one bound", "a row past the last is written to dlogits",
+     "if (row >= args.N) continue;", "if (row > args.N) continue;"),
+    ("zeros", "missing mask", "dlogits of a block without weight are not written",
+     "  clear(args.dlogits, classifier_loss_room(args.V));\n", ""),
+    ("loss", "write instead of accumulate", "the loss of earlier micro-batches is lost",
+     "*args.loss += loss;", "*args.loss = loss;"),
+    ("dhead", "write instead of accumulate", "dhead loses what it held",
+     ".accumulate = true,", ".accumulate = false,"),
 )
 
 plant(
@@ -229,12 +338,9 @@ plant(
 )
 
 plant(
-    "kernels/embedding.cu", "embedding_gpu_test op_cases_gpu_test",
+    "kernels/embedding.cu", "embedding_gpu_test",
     ("position", "swapped index", "positions begin at 0 always",
      "args.first_position + n % args.T;", "n % args.T;"),
-)
-plant(
-    "kernels/embedding.cu", "embedding_gpu_test",
     ("sort-barrier", "dropped barrier", "counts of other warps are read before they are there",
      "    equal[warp] = equal_here;\n  }\n  __syncthreads();\n",
      "    equal[warp] = equal_here;\n  }\n"),
@@ -289,11 +395,14 @@ plant(
 )
 
 plant(
-    "kernels/gpu.cu", "optimizer_gpu_test norms_gpu_test trainer_gpu_test",
+    "kernels/gpu.cu", "optimizer_gpu_test norms_gpu_test",
     ("grow", "off-by-one bound", "scratch of half the size will do",
      "if (bytes > scratch.bytes) {", "if (bytes > 2 * scratch.bytes) {"),
     ("zero", "forgotten reset", "counters start as they were allocated",
      "    GPU_CHECK(cudaMemsetAsync(scratch.counters, 0, bytes, stream));\n", ""),
+)
+plant(
+    "kernels/gpu.cu", "trainer_gpu_test",
     ("free", "reused staging buffer", "scratch that a recorded step holds is freed",
      "    scratch.memory = allocate(stream, grown);\n",
      "    cudaFree(scratch.memory);\n    scratch.memory = allocate(stream, grown);\n"),
@@ -319,7 +428,7 @@ plant(
 )
 
 plant(
-    "kernels/layernorm.cu", "norms_gpu_test op_cases_gpu_test",
+    "kernels/layernorm.cu", "norms_gpu_test",
     ("bias", "missing accumulate", "a norm alone forgets its bias",
      "  residual_layernorm_forward(on, ResidualDropoutForward<Real>{}, args);\n",
      "  LayernormForward<Real> own = args;\n  own.bias = nullptr;\n"
@@ -327,9 +436,12 @@ plant(
 )
 
 plant(
-    "kernels/linear.cu", "op_cases_gpu_test",
+    "kernels/linear.cu", "classifier_loss_gpu_test",
     ("dweight", "write instead of accumulate", "dweight loses what it held",
      ".accumulate = true,", ".accumulate = false,"),
+)
+plant(
+    "kernels/linear.cu", "op_cases_gpu_test",
     ("dbias", "write instead of accumulate", "dbias loses what it held",
      "dbias[o] += sum;", "dbias[o] = sum;"),
     ("barrier", "dropped barrier", "sums of other warps are read before they are there",
@@ -370,7 +482,35 @@ plant(
     ("losses", "dropped barrier", "losses of other warps are read before they are there",
      "losses[warp] = row_loss;\n  __syncthreads();\n", "losses[warp] = row_loss;\n"),
     ("rows", "off-by-one bound", "a row past the last counts",
-     "n < args.N ? warp_row", "n <= args.N ? warp_row"),
+     "if (n < args.N) {", "if (n <= args.N) {"),
+)
+
+plant(
+    "kernels/mma_tile.cuh", "attention_gpu_test",
+    ("write", "accumulate instead of write", "products add to what the registers held",
+     "for (float& sum : sums[set][n]) sum = 0;", "static_cast<void>(sums[set][n]);"),
+    ("quad-sum", "wrong lane", "a row's sum takes a lane of another row",
+     "return value + __shfl_xor_sync(kAllLanes, value, 2);",
+     "return value + __shfl_xor_sync(kAllLanes, value, 4);"),
+    ("quad-max", "wrong width in a shuffle", "a row's maximum is that of two of its four lanes",
+     "return fmaxf(value, __shfl_xor_sync(kAllLanes, value, 2));", "return value;"),
+    ("rows-barrier", "dropped barrier", "rows are sent before all lanes have laid them out",
+     "  __syncwarp();\n  for (int n = lane;", "  for (int n = lane;"),
+    ("rows-reuse", "dropped barrier", "rows are overwritten before all lanes have sent the last",
+     "  __syncwarp();\n  store_tile", "  store_tile"),
+    ("rows-bound", "off-by-one bound", "the row at T is written",
+     "if (first + row >= T) break;", "if (first + row > T) break;"),
+    ("padding", "missing length test", "rows past the length are not zeros",
+     "first + row < length ? words : uint4{});", "length >= 0 ? words : uint4{});"),
+    ("fragment", "wrong lane", "a fragment of weights holds columns twice",
+     "a[set][1] = pack_rounded(left[2], left[3]);", "a[set][1] = pack_rounded(left[0], left[1]);"),
+    ("columns", "swapped index", "halves of columns change places in a product",
+     "{{both[0], both[2]}, {both[1], both[3]}}", "{{both[0], both[1]}, {both[2], both[3]}}"),
+)
+plant(
+    "kernels/mma_tile.cuh", "classifier_loss_gpu_test",
+    ("store", "swapped index", "the lower rows of a tile lie four rows too high",
+     "store_as(to + 8 * Tile::kStride,", "store_as(to + 4 * Tile::kStride,"),
 )
 
 plant(
@@ -469,7 +609,27 @@ plant(
 )
 
 plant(
-    "kernels/rmsnorm.cu", "norms_gpu_test op_cases_gpu_test",
+    "kernels/reveal_tokens.cu", "reveal_tokens_gpu_test",
+    ("masked", "missing mask", "tokens that are not masked are wanted",
+     "args.ids[i] == args.mask_token && its_turn ?", "its_turn ?"),
+    ("due", "baked step", "only what is due in step 0 has its turn",
+     "args.due[i] == *args.step;", "args.due[i] == 0;"),
+    ("bound", "off-by-one bound", "one thread past the end reads and writes",
+     "if (i >= args.n * args.T) return;", "if (i > args.n * args.T) return;"),
+    ("negative", "swapped index", "negative numbers are greater than positive ones",
+     "!= 0 ? ~bits :", "!= 0 ? bits :"),
+    ("zero", "missing mask", "−0 is less than 0",
+     "std::bit_cast<std::uint64_t>(value + 0.0);", "std::bit_cast<std::uint64_t>(value);"),
+    ("cut", "off-by-one bound", "the cut is one key too low",
+     "if (found >= count) {", "if (found > count) {"),
+    ("above", "missing accumulate", "equals at the cut forget the greater keys",
+     "count - cut.above, 1,", "count, 1,"),
+    ("tie", "swapped index", "of equals the last are revealed",
+     "static_cast<std::uint64_t>(T - t) : 0;", "static_cast<std::uint64_t>(t + 1) : 0;"),
+)
+
+plant(
+    "kernels/rmsnorm.cu", "norms_gpu_test",
     ("dresidual", "missing accumulate", "a norm alone forgets the residual's gradient",
      "  residual_rmsnorm_backward(on, args, ResidualDropoutBackward<Real>{});\n",
      "  RmsnormBackward<Real> own = args;\n  own.dresidual = nullptr;\n"
@@ -510,7 +670,9 @@ plant(
     ("carry", "wrong lane", "the next 32 entries begin from lane 0's sum",
      "before = __shfl_sync(kAllLanes, sum, 31);", "before = __shfl_sync(kAllLanes, sum, 0);"),
     ("row", "wrong Philox counter", "a row's draw depends on its place in the call",
-     "args.draw, args.draw_rows[k], 0);", "args.draw, static_cast<std::uint32_t>(k), 0);"),
+     "draw, args.draw_rows[k], 0);", "draw, static_cast<std::uint32_t>(k), 0);"),
+    ("draw-at", "baked step", "the draw in device memory is not looked at",
+     "args.draw_at != nullptr ? *args.draw_at : args.draw;", "args.draw;"),
     ("seed", "baked seed", "draws do not depend on the seed",
      "philox_word(args.seed, args.stream,", "philox_word(1, args.stream,"),
     ("above", "missing accumulate", "a cut forgets the mass above it",
@@ -537,21 +699,24 @@ plant(
 )
 
 plant(
-    "core/captured_step.cpp", "trainer_gpu_test",
+    "core/captured_step.cpp", "device_sampler_gpu_test",
     ("first", "freeze/reset order", "the first step is recorded, before its memory is found",
      "if (!enabled_ || !on_gpu(device_) || !ran_) {", "if (!enabled_ || !on_gpu(device_)) {"),
     ("lost", "freeze/reset order", "the step that is recorded does not run",
      "  if (graph_ == nullptr) record(work);\n  GPU_CHECK",
      "  if (graph_ == nullptr) {\n    record(work);\n    return;\n  }\n  GPU_CHECK"),
-    ("never", "freeze/reset order", "nothing is ever recorded",
-     "    ran_ = true;\n", ""),
     ("twice", "freeze/reset order", "the step that is recorded runs twice",
      "  if (graph_ == nullptr) record(work);\n  GPU_CHECK",
      "  if (graph_ == nullptr) {\n    record(work);\n    work();\n  }\n  GPU_CHECK"),
 )
+plant(
+    "core/captured_step.cpp", "trainer_gpu_test",
+    ("never", "freeze/reset order", "nothing is ever recorded",
+     "    ran_ = true;\n", ""),
+)
 
 plant(
-    "core/device.cpp", "trainer_gpu_test",
+    "core/device.cpp", "device_sampler_gpu_test",
     ("copy-stream", "wrong stream", "copies run on a stream of their own, which nothing orders",
      "void copy(On<Cuda, Real> on, void* to, const void* from, std::size_t bytes) {\n"
      "  GPU_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, on.stream));\n",
@@ -560,6 +725,9 @@ plant(
      "    GPU_CHECK(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking));\n"
      "    return made;\n  }();\n"
      "  GPU_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, own));\n"),
+)
+plant(
+    "core/device.cpp", "trainer_gpu_test",
     ("zeroed", "forgotten reset", "memory is not zeroed",
      "        zero(on, data_, bytes);\n", ""),
     ("fill-zero", "off-by-one bound", "half of the gradients keep the last step's",
@@ -583,6 +751,32 @@ plant(
     ("other", "reused staging buffer", "what is sent is the buffer of the time before",
      "copy_on_device(device_, to, slots_[next_].bytes,",
      "copy_on_device(device_, to, slots_[1 - next_].bytes,"),
+)
+
+plant(
+    "models/device_sampler.cpp", "device_sampler_gpu_test",
+    ("step", "baked step", "every step reads the first one's row of the schedule",
+     "schedule_ + done_ * (1 + n_),", "schedule_,"),
+    ("row", "off-by-one bound", "the last sequence's count is not sent",
+     "                   at(1 + n_) * sizeof", "                   at(n_) * sizeof"),
+    ("counts", "swapped index", "the step serves as the first sequence's count",
+     "counts = now_ + 1;", "counts = now_;"),
+    ("draw", "wrong Philox counter", "every step draws from the first one's words",
+     "      draw.draw_at = step;\n", ""),
+    ("ar-draw", "wrong Philox counter", "all tokens of a continuation have the same words",
+     "draw.draw = static_cast<std::uint32_t>(step);", "draw.draw = 0;"),
+    ("due", "swapped index", "all sequences share the first one's turns",
+     "due[at(b * T_ + masked[i])]", "due[at(masked[i])]"),
+    ("bad-row", "forgotten reset", "the first row counts as failed before any draw",
+     "host_.push_back(static_cast<std::int32_t>(draw_rows));", "host_.push_back(0);"),
+    ("failed", "finite flag ignored", "a draw that failed is not noticed",
+     "    if (host_.back() < draw_rows_) throw no_distribution(host_.back(), draw_rows_);\n", ""),
+    ("arena", "freeze/reset order", "activations of a step follow the last one's",
+     "    step_arena_.reset();\n", ""),
+    ("freeze", "freeze/reset order", "the arena is frozen before a step has sized it",
+     "    captured_.run([this] { launch(); });\n"
+     "    if (captured_.recorded()) step_arena_.freeze();\n",
+     "    step_arena_.freeze();\n    captured_.run([this] { launch(); });\n"),
 )
 
 plant(

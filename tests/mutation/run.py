@@ -2,16 +2,19 @@
 """Plants bugs in the CUDA backend, one at a time, and tells which the tests catch.
 
     tests/mutation/run.py all                 every bug that has no result yet
+    tests/mutation/run.py quick               a third of them: some of every file and operator
     tests/mutation/run.py adamw.cu            those of a file
     tests/mutation/run.py adamw.cu:finite     one, with what the tests said
     tests/mutation/run.py --list [WHICH]      the bugs: operator, what is wrong, where, what tests
     tests/mutation/run.py --table [WHICH]     the results so far
+    tests/mutation/run.py --summary [WHICH]   how many were run and caught: by file, and by what
 
 The list is tests/mutation/mutants.py. A bug is planted in a copy of the tree (build/mutation/tree,
 with a build of its own, preset emulate), never in the tree itself. Then masque-tests is built and
 the named test files are run on it, under AddressSanitizer and UBSan, until the first failure. A bug
 that does not compile is an error of the list, and so is a text that its file does not hold exactly
-once: nothing runs before the list is right. --list names kernel files without a bug.
+once: nothing runs before the list is right. Those with the quickest tests come first. --list names
+kernel files without a bug.
 
 Results go to build/mutation/results.json one by one, so that a run that was cut off goes on. A
 result is out of date, and its bug planted again, once its file or one of its test files changes; a
@@ -32,12 +35,13 @@ import sys
 import time
 from pathlib import Path
 
-from mutants import MUTANTS
+from mutants import MUTANTS, QUICK
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "mutation"
 TREE = WORK / "tree"  # --tree names another
 RESULTS = WORK / "results.json"
+QUICK_NAMES = {f"{file}:{name}" for file in QUICK for name in QUICK[file].split()}
 ALL_GPU_TESTS = "[gpu]~[slow],[emulated]~[slow]"
 LEAST_LIMIT = 60  # seconds that a run may take, at least
 SLOWER = 6  # times as long as without a bug, at most
@@ -50,6 +54,8 @@ class Failure(Exception):
 def select(names):
     if not names or names == ["all"]:
         return list(MUTANTS)
+    if names == ["quick"]:
+        return [m for m in MUTANTS if m.name in QUICK_NAMES]
     chosen = []
     for name in names:
         found = [m for m in MUTANTS if name in (m.name, m.file, m.file.rsplit("/", 1)[1])]
@@ -70,6 +76,7 @@ def check_list(chosen):
         if mutant.name in names or mutant.old == mutant.new:
             wrong.append(f"{mutant.name}: listed twice, or changes nothing")
         names.add(mutant.name)
+    wrong += [f"QUICK names {name}, which is not listed" for name in QUICK_NAMES - names]
     for test in sorted({test for mutant in chosen for test in mutant.tests.split()}):
         if not test_file(test):
             wrong.append(f"there is no tests/*/{test}.cpp")
@@ -184,7 +191,7 @@ def run_tests(test_filter, limit):
 
 
 def what_failed(text, code):
-    """How a failed run tells of the bug, and its words. Leaks come last: a failure may cause some."""
+    """How a failed run tells of the bug, and its words. Leaks come last: failures cause some."""
     ways = (
         ("sanitizer", r"ERROR: (AddressSanitizer: [\w-]+)|(runtime error: .*)"),
         ("emulator or engine error", r"unexpected exception with message:\n\s*(.*)"),
@@ -256,6 +263,7 @@ def run(chosen, options):
         print(f"without a bug     build: {time.monotonic() - start:.1f} s", flush=True)
         plain = measure(due)
         due = [mutant for mutant in due if mutant.tests in plain]
+        due.sort(key=lambda mutant: plain[mutant.tests])
     for number, mutant in enumerate(due, 1):
         limit = max(LEAST_LIMIT, SLOWER * plain[mutant.tests])
         result = try_one(mutant, limit, options.jobs, options.all_tests)
@@ -304,25 +312,49 @@ def show_table(chosen):
     return caught == len(chosen)
 
 
+def show_summary(chosen):
+    """Returns whether all were caught."""
+    results = {name: r for name, r in load_results().items() if r["status"] != "does not compile"}
+    print("| file | planted | run | caught |\n|---|---|---|---|")
+    ways, rows = {}, {}
+    for m in chosen:
+        row = rows.setdefault(m.file, [0, 0, 0])
+        result = results.get(m.name, {"of": "", "by": ""})
+        ran = result["of"] == fingerprint(m)
+        caught = ran and result["status"] == "caught"
+        for i, one in enumerate((True, ran, caught)):
+            row[i] += one
+        if caught:
+            ways[result["by"]] = ways.get(result["by"], 0) + 1
+    total = [sum(column) for column in zip(*rows.values())]
+    for file, row in sorted(rows.items()) + [("all", total)]:
+        print(f"| {file} | " + " | ".join(map(str, row)) + " |")
+    print("\n" + ", ".join(f"{count} by {by}" for by, count in sorted(ways.items())))
+    return total[2] == len(chosen)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", nargs="*", help="all, files (adamw.cu) or bugs (adamw.cu:finite)")
+    parser.add_argument("which", nargs="*", help="all, quick, or names of files and bugs")
     parser.add_argument("--list", action="store_true", help="show the bugs, run nothing")
     parser.add_argument("--table", action="store_true", help="show the results, run nothing")
+    parser.add_argument("--summary", action="store_true", help="count the results, run nothing")
     parser.add_argument("--fresh", action="store_true", help="forget their results first")
     parser.add_argument("--all-tests", action="store_true",
                         help="run all GPU tests on a bug that its own tests let pass")
     parser.add_argument("--tree", default="tree", help="folder of the copy, in build/mutation")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="of the build")
     options = parser.parse_args()
-    if not options.which and not (options.list or options.table):
-        parser.error("say what to plant: all, a file or a bug")
+    if not options.which and not (options.list or options.table or options.summary):
+        parser.error("say what to plant: all, quick, a file or a bug")
     chosen = select(options.which)
     if options.list:
         check_list([])
         show_list(chosen)
         return 0
+    if options.summary:
+        return 0 if show_summary(chosen) else 1
     if not options.table:
         global TREE
         TREE = WORK / options.tree
