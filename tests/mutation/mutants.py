@@ -780,7 +780,7 @@ plant(
 )
 
 plant(
-    "models/optimizer.cpp", "trainer_gpu_test trainer_test",
+    "models/optimizer.cpp", "trainer_gpu_test",
     ("clip", "clip scale ignored", "the trainer never clips",
      ".clip = config_.clip,", ".clip = 0,"),
     ("decay", "weight decay on vectors", "all parameters decay",
@@ -796,7 +796,7 @@ plant(
 )
 
 plant(
-    "models/trainer.cpp", "trainer_gpu_test trainer_test",
+    "models/trainer.cpp", "trainer_gpu_test",
     ("step", "baked step", "every step draws and corrects as the first",
      "host_state.step = static_cast<std::uint32_t>(steps_done_);", "host_state.step = 0;"),
     ("seed", "baked seed", "masks and dropout do not depend on the seed",
