@@ -36,13 +36,13 @@ struct LladaCase {
   std::int64_t T = 7;
   std::vector<std::int32_t> sequences = mixed_rows();
 
-  // Masks alone, blanks in the middle, a prompt, nothing masked.
+  // Masks alone, nothing masked, blanks in the middle, a prompt.
   static std::vector<std::int32_t> mixed_rows() {
     constexpr std::int32_t kM = Tokenizer::kMask;
     return {kM, kM, kM, kM, kM, kM, kM,  //
+            4,  5,  6,  7,  8,  9,  10,  //
             10, kM, kM, 11, kM, 12, 13,  //
-            5,  6,  7,  kM, kM, kM, kM,  //
-            4,  5,  6,  7,  8,  9,  10};
+            5,  6,  7,  kM, kM, kM, kM};
   }
 
   Generated run(Network& network, By by) const {
