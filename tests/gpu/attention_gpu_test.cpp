@@ -44,6 +44,15 @@ TEST_CASE("attention in f32 arithmetic equals the CPU's f64, for any head size",
   }
 }
 
+TEST_CASE("attention in bf16 leaves head sizes that no tile takes to f32 arithmetic", "[gpu]") {
+  for (const std::int64_t HS : {8, 65}) {
+    const Case at = {1, 19, 2, HS, true};
+    const auto in = inputs_of<bf16>(at);
+    CAPTURE(HS);
+    CHECK(same_bits(run(at, in), run(at, in, Path::fma)));
+  }
+}
+
 TEST_CASE("attention on tensor cores equals the CPU's f64, for every head size it takes", "[gpu]") {
   const std::vector<Case> cases = {
       {1, 1, 1, 32},
