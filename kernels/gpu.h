@@ -76,11 +76,13 @@ constexpr unsigned blocks_for(std::int64_t count, std::int64_t size) {
 #ifdef MASQUE_EMULATE
 
 // Shared memory of a fixed size: GPU_SHARED(float, tile, [32][33]).
+// NOLINTBEGIN(bugprone-macro-parentheses): a type and its dimensions
 #define GPU_SHARED(type, name, dims)              \
   static const char name##_site = 0;              \
   using name##_type = type dims;                  \
   name##_type& name = *static_cast<name##_type*>( \
       masque::emulator::static_shared(&name##_site, sizeof(name##_type)))
+// NOLINTEND(bugprone-macro-parentheses)
 
 // Dynamic shared memory, cut into pieces of 16-byte alignment. All threads take the same pieces in
 // the same order.

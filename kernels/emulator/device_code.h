@@ -9,6 +9,8 @@
 
 #include "kernels/emulator/grid.h"
 
+// NOLINTBEGIN(bugprone-reserved-identifier): CUDA's names.
+
 #define __global__
 #define __device__
 #define __host__
@@ -240,3 +242,5 @@ void wait_copies() {
 }
 
 }  // namespace masque::emulator
+
+// NOLINTEND(bugprone-reserved-identifier)

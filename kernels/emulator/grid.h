@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <source_location>
 
 // CUDA's names.
 struct uint3 {
@@ -47,8 +46,23 @@ void check_launch(const Launch& launch);  // Error where limits are broken
 // Calls thread() once for every thread of the grid. Error where limits or rules are broken.
 void run_grid(const Launch& launch, const std::function<void()>& thread);
 
+// Where device code calls: std::source_location, which clang 14 lacks.
+class Site {
+ public:
+  static constexpr Site current(const char* file = __builtin_FILE(),
+                                unsigned line = __builtin_LINE()) {
+    return {file, line};
+  }
+  constexpr Site(const char* file = "", unsigned line = 0) : file_(file), line_(line) {}
+  constexpr const char* file_name() const { return file_; }
+  constexpr unsigned line() const { return line_; }
+
+ private:
+  const char* file_;
+  unsigned line_;
+};
+
 // What the running thread asks of its block; device_code.h and gpu.h give these CUDA's names.
-using Site = std::source_location;
 
 struct Place {
   uint3 thread, block;

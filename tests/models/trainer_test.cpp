@@ -157,6 +157,25 @@ TEST_CASE("gradients that are not finite leave weights and moments alone", "[cpu
   }
 }
 
+TEST_CASE("the EMA starts from the weights and follows them", "[cpu]") {
+  RunConfig config = small_config(ObjectiveKind::ar);
+  config.training.ema = 0.9;
+  Trainer trainer = make_trainer(config, On<Cpu, double>{});
+  const ParameterStore& store = trainer.transformer().parameters();
+  const auto values = [&](const void* arena) {
+    const auto* first = static_cast<const double*>(arena);
+    return std::vector<double>(first, first + store.arena_count());
+  };
+  const std::vector<double> before = values(store.masters());
+  trainer.step();
+  const std::vector<double> after = values(store.masters());
+  const std::vector<double> ema = values(trainer.optimizer().arenas().at("ema"));
+  CHECK(before != after);
+  for (std::size_t i = 0; i < ema.size(); ++i) {
+    REQUIRE(ema[i] == Approx(0.9 * before[i] + 0.1 * after[i]).epsilon(1e-12));
+  }
+}
+
 TEST_CASE("a split shorter than a window is refused with the mend", "[cpu]") {
   RunConfig config = small_config(ObjectiveKind::llada);
   config.model.context = 128;  // the val split has 100
