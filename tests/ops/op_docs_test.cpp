@@ -44,7 +44,8 @@ TEST_CASE("docs/numerics.md has the f32 limit of every op case", "[cpu]") {
 TEST_CASE("docs/adding-an-op.md quotes the code as it is", "[cpu]") {
   const std::string document = text_of("docs/adding-an-op.md");
   const std::string code = text_of("kernels/gelu.h") + text_of("kernels/gelu.cpp") +
-                           text_of("kernels/gelu.cu") + text_of("core/ops.cpp") + text_of("tests/ops/gelu_case.cpp");
+                           text_of("kernels/gelu.cu") + text_of("core/ops.cpp") +
+                           text_of("tests/ops/gelu_case.cpp");
   const std::string fence = "```cpp\n";
   int excerpts = 0;
   for (std::size_t at = document.find(fence); at != std::string::npos;
