@@ -13,6 +13,7 @@
 #include "apps/environment.h"
 #include "apps/machine.h"
 #include "core/device.h"
+#include "kernels/cpu_level.h"
 #include "models/dataset.h"
 
 namespace masque {
@@ -46,6 +47,12 @@ std::optional<std::string> find_text() {
   } catch (const InputError&) {
     return std::nullopt;
   }
+}
+
+std::vector<std::string> level_names() {
+  std::vector<std::string> names;
+  for (const CpuLevel level : cpu_levels()) names.emplace_back(name_of(level));
+  return names;
 }
 
 bool has_gpu_backend() {
@@ -106,16 +113,10 @@ std::vector<Advice> advice_on(const Findings& findings) {
     add(Advice{fmt::format("this build, {}, is slow", build_type),
                "cmake --preset cpu && cmake --build --preset cpu"});
   }
-  const auto unused = unused_vectors(findings.machine), missing = missing_vectors(findings.machine);
-  if (!unused.empty()) {
-    add(Advice{fmt::format("this build leaves {} of the CPU unused", fmt::join(unused, ", ")),
-               "configure it on this machine with -DMASQUE_NATIVE=ON"});
-  }
-  if (!missing.empty()) {
-    add(Advice{fmt::format("this build needs {}, which the CPU lacks: it will stop with \"Illegal "
-                           "instruction\"",
-                           fmt::join(missing, ", ")),
-               "build it on this machine"});
+  const std::string level = name_of(cpu_level()), best = name_of(cpu_levels().back());
+  if (level != best) {
+    add(Advice{fmt::format("MASQUE_CPU={} leaves {} of the CPU unused", level, best),
+               "unset MASQUE_CPU"});
   }
   add(about_gpu(findings));
   if (!findings.text) {
@@ -149,8 +150,7 @@ void print(const Findings& findings) {
                    machine.usable_cpus == machine.cpus
                        ? ""
                        : fmt::format(" ({} for masque)", machine.usable_cpus),
-                   machine.vectors.empty() ? "neither AVX2 nor AVX-512"
-                                           : fmt::format("{}", fmt::join(machine.vectors, ", "))));
+                   fmt::format("levels {}", fmt::join(level_names(), ", "))));
   line("memory",
        fmt::format("{}, {} free", gibibytes(machine.memory), gibibytes(machine.available)));
   line("gpu", fmt::format("{}; {}",
@@ -174,7 +174,7 @@ void print_json(const Findings& findings) {
                      {"cores", machine.cores},
                      {"threads", machine.cpus},
                      {"usable_threads", machine.usable_cpus},
-                     {"vectors", machine.vectors},
+                     {"levels", level_names()},
                      {"memory_bytes", machine.memory},
                      {"available_bytes", machine.available},
                      {"nvidia_driver", nullptr}};

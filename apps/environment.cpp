@@ -20,9 +20,8 @@ constexpr const char* kCompiler = "gcc " __VERSION__;
 }  // namespace
 
 std::string version() {
-  return fmt::format("masque {} (commit {}, {}, {}, products through {})", MASQUE_VERSION,
-                     MASQUE_COMMIT, kCompiler, MASQUE_BUILD_TYPE,
-                     MASQUE_HAS_ONEDNN ? "oneDNN" : "masque's own kernels");
+  return fmt::format("masque {} (commit {}, {}, {})", MASQUE_VERSION, MASQUE_COMMIT, kCompiler,
+                     MASQUE_BUILD_TYPE);
 }
 
 nlohmann::json environment(const Device& device) {
@@ -32,7 +31,6 @@ nlohmann::json environment(const Device& device) {
           {"commit", MASQUE_COMMIT},
           {"compiler", kCompiler},
           {"build_type", MASQUE_BUILD_TYPE},
-          {"onednn", bool(MASQUE_HAS_ONEDNN)},
           {"device", describe(device)},
           {"cpu", read_machine().cpu},
           {"threads", omp_get_max_threads()},

@@ -11,30 +11,6 @@
 namespace masque {
 namespace {
 
-struct VectorSet {
-  const char* name;
-  const char* flag;  // in /proc/cpuinfo
-  bool of_compiler;  // the compiler decides whether it is used; else a library, as it runs
-  bool built;
-};
-constexpr VectorSet kVectorSets[] = {
-#ifdef __AVX2__
-    {"AVX2", "avx2", true, true},
-#else
-    {"AVX2", "avx2", true, false},
-#endif
-#ifdef __AVX512F__
-    {"AVX-512", "avx512f", true, true},
-#else
-    {"AVX-512", "avx512f", true, false},
-#endif
-    {"AMX-bf16", "amx_bf16", false, false},
-};
-
-bool contains(const std::vector<std::string>& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
 // "model name	: AMD EPYC" → {"model name", "AMD EPYC"}
 std::pair<std::string, std::string> key_and_value(const std::string& line) {
   const std::size_t colon = line.find(':');
@@ -54,14 +30,6 @@ void read_cpu(Machine& machine) {
     if (key == "model name") machine.cpu = value;
     if (key == "physical id") socket = value;
     if (key == "core id") cores.emplace(socket, value);
-    if (key == "flags" && machine.vectors.empty()) {
-      const std::string flags = " " + value + " ";
-      for (const VectorSet& set : kVectorSets) {
-        if (flags.find(" " + std::string(set.flag) + " ") != std::string::npos) {
-          machine.vectors.emplace_back(set.name);
-        }
-      }
-    }
   }
   machine.cores = cores.empty() ? machine.cpus : static_cast<int>(cores.size());
   if (machine.cpu.empty()) machine.cpu = "unknown";
@@ -105,24 +73,6 @@ Machine read_machine() {
   read_memory(machine);
   machine.nvidia_driver = read_nvidia_driver();
   return machine;
-}
-
-std::vector<std::string> unused_vectors(const Machine& machine) {
-  std::vector<std::string> names;
-  for (const VectorSet& set : kVectorSets) {
-    if (set.of_compiler && !set.built && contains(machine.vectors, set.name)) {
-      names.emplace_back(set.name);
-    }
-  }
-  return names;
-}
-
-std::vector<std::string> missing_vectors(const Machine& machine) {
-  std::vector<std::string> names;
-  for (const VectorSet& set : kVectorSets) {
-    if (set.built && !contains(machine.vectors, set.name)) names.emplace_back(set.name);
-  }
-  return names;
 }
 
 }  // namespace masque

@@ -1,6 +1,6 @@
 # Installs Debian packages: sourced by apps/quickstart.sh and tests/run.sh.
 
-build_packages=(cmake ninja-build g++ libfmt-dev libcli11-dev nlohmann-json3-dev libdnnl-dev curl
+build_packages=(cmake ninja-build g++ libfmt-dev libcli11-dev nlohmann-json3-dev curl
   ca-certificates git)
 
 fail() {

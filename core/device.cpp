@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "kernels/cpu_level.h"
 #ifdef MASQUE_CUDA
 #include "kernels/gpu.h"
 #endif
@@ -52,7 +53,7 @@ void wait(On<Cpu, Real>) {}
 
 template <class Real>
 std::string name(On<Cpu, Real>) {
-  return "cpu";
+  return std::string("cpu ") + name_of(cpu_level());
 }
 
 #ifdef MASQUE_CUDA
@@ -154,9 +155,11 @@ Device make_device(const std::string& device, const std::string& dtype) {
   if (device != "auto" && device != "cpu") {
     throw InputError(fmt::format("--device {}: must be {}", device, kChoices));
   }
+  const bool multiplies_bf16 = cpu_level() >= CpuLevel::avx512_bf16;
+  if (dtype == "bf16" || (dtype == "auto" && multiplies_bf16)) return On<Cpu, bf16>{};
   if (dtype == "f32" || dtype == "auto") return On<Cpu, float>{};
   if (dtype == "f64") return On<Cpu, double>{};
-  throw InputError(fmt::format("--dtype {}: must be auto, f32 or f64 on the CPU", dtype));
+  throw InputError(fmt::format("--dtype {}: must be auto, f32, bf16 or f64 on the CPU", dtype));
 }
 
 bool on_gpu(const Device& device) {

@@ -12,20 +12,22 @@
 namespace masque {
 
 #ifdef MASQUE_CUDA
-using Device = std::variant<On<Cpu, float>, On<Cpu, double>, On<Cuda, float>, On<Cuda, bf16>>;
+using Device =
+    std::variant<On<Cpu, float>, On<Cpu, bf16>, On<Cpu, double>, On<Cuda, float>, On<Cuda, bf16>>;
 #else
-using Device = std::variant<On<Cpu, float>, On<Cpu, double>>;
+using Device = std::variant<On<Cpu, float>, On<Cpu, bf16>, On<Cpu, double>>;
 #endif
 
-// device: "auto", "cpu", "cuda" or "cuda:N"; dtype: "auto", "f32", "f64" (CPU) or "bf16" (CUDA).
-// auto is the first GPU, in bf16, else the CPU, in f32. InputError for anything else, naming what
-// this build and machine have.
+// device: "auto", "cpu", "cuda" or "cuda:N"; dtype: "auto", "f32", "bf16" or "f64" (CPU). auto is
+// the first GPU, in bf16, else the CPU, in bf16 where it has products of bf16
+// (kernels/cpu_level.h), else in f32. InputError for anything else, naming what this build and
+// machine have.
 Device make_device(const std::string& device, const std::string& dtype);
 
 bool on_gpu(const Device& device);
 DType activation_dtype(const Device& device);
 DType param_dtype(const Device& device);     // of master weights, gradients, statistics
-std::string describe(const Device& device);  // "cpu f32, 2 threads"; "NVIDIA H100 bf16"
+std::string describe(const Device& device);  // "cpu avx2 f32, 2 threads"; "NVIDIA H100 bf16"
 
 // Number of CPU threads from here on; 0 leaves the default (OMP_NUM_THREADS, else all cores).
 void set_threads(int threads);

@@ -2,9 +2,11 @@
 
 #include <cmath>
 
+#include "kernels/level.h"
 #include "kernels/row_chunks.h"
 
 namespace masque {
+namespace MASQUE_LEVEL {
 namespace {
 
 // Parameters begin … end − 1, all with one weight decay.
@@ -58,7 +60,7 @@ void adamw(On<Cpu, Real>, const AdamW<Real>& args) {
   if (args.compute != nullptr) update_compute(args);
 }
 
-template void adamw(On<Cpu, float>, const AdamW<float>&);
-template void adamw(On<Cpu, double>, const AdamW<double>&);
+MASQUE_INSTANTIATE(adamw, AdamW)
 
+}  // namespace MASQUE_LEVEL
 }  // namespace masque

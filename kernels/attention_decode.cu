@@ -86,10 +86,7 @@ __global__ void __launch_bounds__(kThreads) attention_decode_kernel(AttentionDec
 template <class Real>
 void attention_decode(On<Cuda, Real> on, const AttentionDecode<Real>& args) {
   const std::int64_t entries = args.past + args.T;
-  if (entries > args.capacity) {
-    throw Error("attention_decode: " + std::to_string(entries) +
-                " positions do not fit a cache of " + std::to_string(args.capacity));
-  }
+  if (entries > args.capacity) cache_is_full(entries, args.capacity);
   if (entries > kMostScores) {
     throw Error("attention_decode: " + std::to_string(entries) +
                 " positions; a GPU takes at most " + std::to_string(kMostScores));

@@ -20,6 +20,9 @@ struct AttentionDecode {
   std::int64_t B, T, NH, HS;
 };
 
+// The Error of a call whose `entries` positions do not fit.
+[[noreturn]] void cache_is_full(std::int64_t entries, std::int64_t capacity);
+
 template <class Real>
 void attention_decode(On<Cpu, Real> on, const AttentionDecode<Real>& args);
 template <class Real>

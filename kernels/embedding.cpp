@@ -1,23 +1,24 @@
 #include "kernels/embedding.h"
 
 #include <algorithm>
-#include <vector>
 
+#include "kernels/level.h"
 #include "kernels/row_chunks.h"
 
 namespace masque {
+namespace MASQUE_LEVEL {
 namespace {
 
 constexpr std::int64_t kColumns = 32;  // of a block: one thread's share of a gradient row
 
 // Rows by token, in order within a token: rows of token v are order[begin[v]] … order[begin[v+1]).
 struct RowsByToken {
-  std::vector<std::int64_t> begin;  // (V+1)
-  std::vector<std::int64_t> order;  // (N)
+  std::int64_t* begin;  // (V+1)
+  std::int64_t* order;  // (N)
 
-  void sort(const std::int32_t* tokens, std::int64_t N, std::int64_t V) {
-    begin.assign(static_cast<std::size_t>(V + 1), 0);
-    order.resize(static_cast<std::size_t>(N));
+  RowsByToken(const std::int32_t* tokens, std::int64_t N, std::int64_t V)
+      : begin(scratch_of<std::int64_t>(Scratch::rows, V + 1 + N)), order(begin + V + 1) {
+    std::fill_n(begin, V + 1, std::int64_t{0});
     for (std::int64_t n = 0; n < N; ++n) ++begin[tokens[n] + 1];
     for (std::int64_t v = 0; v < V; ++v) begin[v + 1] += begin[v];
     for (std::int64_t n = 0; n < N; ++n) order[begin[tokens[n]]++] = n;
@@ -41,7 +42,7 @@ void embedding_forward(On<Cpu, Real>, const EmbeddingForward<Real>& args) {
     }
     const Real* position = args.wpe + (args.first_position + n % T) * C;
 #pragma omp simd
-    for (std::int64_t c = 0; c < C; ++c) out[c] = token[c] + position[c];
+    for (std::int64_t c = 0; c < C; ++c) out[c] = static_cast<Real>(token[c] + position[c]);
   }
 }
 
@@ -50,10 +51,9 @@ template <class Real>
 void embedding_backward(On<Cpu, Real>, const EmbeddingBackward<Real>& args) {
   const std::int64_t B = args.B, T = args.T, C = args.C, N = B * T;
   const std::int64_t blocks = (C + kColumns - 1) / kColumns;
-  thread_local RowsByToken sorted;
-  sorted.sort(args.tokens, N, args.V);
-  const std::int64_t* begin = sorted.begin.data();
-  const std::int64_t* order = sorted.order.data();
+  const RowsByToken sorted(args.tokens, N, args.V);
+  const std::int64_t* begin = sorted.begin;
+  const std::int64_t* order = sorted.order;
 
 #pragma omp parallel for collapse(2) schedule(static) if (N * C >= kParallelElements)
   for (std::int64_t block = 0; block < blocks; ++block) {
@@ -88,9 +88,8 @@ void embedding_backward(On<Cpu, Real>, const EmbeddingBackward<Real>& args) {
   }
 }
 
-template void embedding_forward(On<Cpu, float>, const EmbeddingForward<float>&);
-template void embedding_forward(On<Cpu, double>, const EmbeddingForward<double>&);
-template void embedding_backward(On<Cpu, float>, const EmbeddingBackward<float>&);
-template void embedding_backward(On<Cpu, double>, const EmbeddingBackward<double>&);
+MASQUE_INSTANTIATE(embedding_forward, EmbeddingForward)
+MASQUE_INSTANTIATE(embedding_backward, EmbeddingBackward)
 
+}  // namespace MASQUE_LEVEL
 }  // namespace masque

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/bf16.h"
 #include "kernels/row_chunks.h"
 
 namespace masque {
@@ -16,6 +17,7 @@ void gather_rows(On<Cpu, Real>, const GatherRows<Real>& args) {
 }
 
 template void gather_rows(On<Cpu, float>, const GatherRows<float>&);
+template void gather_rows(On<Cpu, bf16>, const GatherRows<bf16>&);
 template void gather_rows(On<Cpu, double>, const GatherRows<double>&);
 
 }  // namespace masque

@@ -1,9 +1,11 @@
 #include "kernels/gelu.h"
 
+#include "kernels/level.h"
 #include "kernels/row_chunks.h"
 #include "kernels/vector_math.h"
 
 namespace masque {
+namespace MASQUE_LEVEL {
 namespace {
 
 constexpr double kScale = 1.5957691216057308;  // 2·√(2/π)
@@ -38,9 +40,8 @@ void gelu_backward(On<Cpu, Real>, const GeluBackward<Real>& args) {
   }
 }
 
-template void gelu_forward(On<Cpu, float>, const GeluForward<float>&);
-template void gelu_forward(On<Cpu, double>, const GeluForward<double>&);
-template void gelu_backward(On<Cpu, float>, const GeluBackward<float>&);
-template void gelu_backward(On<Cpu, double>, const GeluBackward<double>&);
+MASQUE_INSTANTIATE(gelu_forward, GeluForward)
+MASQUE_INSTANTIATE(gelu_backward, GeluBackward)
 
+}  // namespace MASQUE_LEVEL
 }  // namespace masque

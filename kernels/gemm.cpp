@@ -1,71 +1,326 @@
 #include "kernels/gemm.h"
 
+#include <omp.h>
+
 #include <algorithm>
+#include <type_traits>
 
-#include "kernels/backend.h"
-
-#ifdef MASQUE_ONEDNN
-#include <dnnl.h>
-
-#include <string>
-#endif
+#include "kernels/level.h"
+#include "kernels/product.h"
+#include "kernels/scratch.h"
 
 namespace masque {
-
-GemmBlocks gemm_blocks(std::int64_t M, std::int64_t N) {
-  // Tall products (activations) are cut by rows alone. Small ones (weight gradients, whose sum is
-  // long) are cut both ways, so that they give a dozen tasks.
-  constexpr std::int64_t tall = 2048;
-  if (M >= tall) return {128, N};
-  return {M < 256 ? 32 : 64, std::max<std::int64_t>(64, (N / 4 + 63) / 64 * 64)};
-}
-
-#ifdef MASQUE_ONEDNN
+namespace MASQUE_LEVEL {
 namespace {
 
-dnnl_status_t multiply_block(const Gemm<float>& args, std::int64_t m0, std::int64_t n0,
-                             std::int64_t M, std::int64_t N) {
-  float* c = args.c + m0 * args.N + n0;
-  if (args.bias) {
-    for (std::int64_t m = 0; m < M; ++m) std::copy_n(args.bias + n0, N, c + m * args.N);
+constexpr std::int64_t kTall = 2048;     // rows of C from which it is cut by rows alone
+constexpr std::int64_t kTallRows = 128;  // of C that one task computes, then
+constexpr std::int64_t kDepth = 256;     // units of the sum at a time: a panel of them stays in L1
+constexpr std::int64_t kThinRows = 16;   // of A up to which packing B costs more than it saves
+
+// A whole tile as it lies on the stack before it is converted, or where C has no room for it.
+constexpr std::int64_t kBlockRows = std::max<std::int64_t>(2 * kTileSide, kTileRows);
+template <class Unit>
+struct alignas(64) Block {
+  typename Simd<Unit>::Lane values[kBlockRows * Simd<Unit>::panel];
+};
+
+template <class Real>
+Strided<Real> left_of(const Gemm<Real>& args) {
+  if (args.transpose_a) return {args.a, 1, args.M};
+  return {args.a, args.K, 1};
+}
+
+template <class Real>
+Strided<Real> right_of(const Gemm<Real>& args) {
+  if (args.transpose_b) return {args.b, 1, args.K};
+  return {args.b, args.N, 1};
+}
+
+// Rows of A as the inner loop likes them: tiles of kTileRows rows, each stored column after column;
+// or plain rows, for tiles.
+template <class Unit, class Source>
+Strided<Unit> pack_rows(Unit* room, const Strided<Source>& a, std::int64_t M, std::int64_t K) {
+  if constexpr (kTiled<Unit>) {
+    return copy_rows(room, a, M, K);
+  } else {
+    constexpr std::int64_t depth = kUnitDepth<Unit>;
+    const std::int64_t units = depth_of<Unit>(K);
+    for (std::int64_t m = 0; m < M; m += kTileRows) {
+      const std::int64_t rows = std::min<std::int64_t>(kTileRows, M - m);
+      Unit* tile = room + m * units;
+      if (a.row_stride == 1 && rows == kTileRows) {
+        for (std::int64_t k = 0; k < units; ++k) {
+          copy_row(tile + k * kTileRows, a.data + m + k * depth * a.col_stride, a.col_stride,
+                   K - k * depth, kTileRows);
+        }
+        continue;
+      }
+      for (std::int64_t row = 0; row < rows; ++row) {
+        const Source* from = a.data + (m + row) * a.row_stride;
+        for (std::int64_t k = 0; k < units; ++k) {
+          tile[k * kTileRows + row] =
+              unit_at<Unit>(from + k * depth * a.col_stride, a.col_stride, K - k * depth);
+        }
+      }
+    }
+    return {room, 1, kTileRows};
   }
-  const float beta = args.accumulate || args.bias ? 1.0f : 0.0f;
-  const std::int64_t a_stride = args.transpose_a ? args.M : args.K;
-  const std::int64_t b_stride = args.transpose_b ? args.K : args.N;
-  return dnnl_sgemm(args.transpose_a ? 'T' : 'N', args.transpose_b ? 'T' : 'N', M, N, args.K, 1.0f,
-                    args.a + (args.transpose_a ? m0 : m0 * a_stride), a_stride,
-                    args.b + (args.transpose_b ? n0 * b_stride : n0), b_stride, beta, c, args.N);
+}
+
+// Rows of a step through a block of packed rows, and where they start.
+template <class Unit>
+constexpr std::int64_t kStep = kTiled<Unit> ? 2 * kTileSide : kTileRows;
+
+template <class Unit>
+Strided<Unit> step_of(const Strided<Unit>& rows, std::int64_t m, std::int64_t units) {
+  if constexpr (kTiled<Unit>) return rows.from(m, 0);
+  return {rows.data + m * units, rows.row_stride, rows.col_stride};
+}
+
+// C (M, width) of one panel (+)= rows · panel, over `units` of the sum. Whole blocks of an f32 C
+// are summed where they lie, the others by way of a copy.
+template <class Unit, class Out, class Bias>
+void multiply_block(Out* c, std::int64_t c_stride, const Strided<Unit>& rows, const Unit* panel,
+                    std::int64_t M, std::int64_t width, std::int64_t filled, std::int64_t units,
+                    bool accumulate, const Bias* bias) {
+  using Lane = typename Simd<Unit>::Lane;
+  constexpr std::int64_t step = kStep<Unit>, widest = Simd<Unit>::panel;
+  const auto multiply = [&](Lane* to, std::int64_t stride, std::int64_t m, std::int64_t count,
+                            bool add) {
+    const Strided<Unit> a = step_of(rows, m, units);
+    if (width == widest) {
+      multiply_panel<Unit, kPanelVectors>(to, stride, a, panel, count, units, add);
+    } else {
+      multiply_panel<Unit, 1>(to, stride, a, panel, count, units, add);
+    }
+  };
+  for (std::int64_t m = 0; m < M; m += step) {
+    const std::int64_t count = std::min(step, M - m);
+    Out* at = c + m * c_stride;
+    if constexpr (std::is_same_v<Out, Lane>) {
+      if (width == filled && (!kTiled<Unit> || count % kTileSide == 0)) {
+        multiply(at, c_stride, m, count, accumulate);
+        for (std::int64_t row = 0; bias != nullptr && row < count; ++row) {
+#pragma omp simd
+          for (std::int64_t n = 0; n < filled; ++n) at[row * c_stride + n] += bias[n];
+        }
+        continue;
+      }
+    }
+    Block<Unit> block;
+    multiply(block.values, width, m, count, false);
+    for (std::int64_t row = 0; row < count; ++row) {
+      const Lane* sums = block.values + row * width;
+      Out* to = at + row * c_stride;
+      if (accumulate) {
+#pragma omp simd
+        for (std::int64_t n = 0; n < filled; ++n) to[n] = static_cast<Out>(to[n] + sums[n]);
+      } else if (bias != nullptr) {
+#pragma omp simd
+        for (std::int64_t n = 0; n < filled; ++n) {
+          to[n] = static_cast<Out>(sums[n] + static_cast<Lane>(bias[n]));
+        }
+      } else {
+#pragma omp simd
+        for (std::int64_t n = 0; n < filled; ++n) to[n] = static_cast<Out>(sums[n]);
+      }
+    }
+  }
+}
+
+// The panels p of B, (K, N), from `packed` on.
+template <class Unit, class Real>
+void pack_share(Unit* packed, const Strided<Real>& b, std::int64_t K, std::int64_t N,
+                std::int64_t p) {
+  const std::int64_t n = p * Simd<Unit>::panel;
+  pack_panel(packed + n * depth_of<Unit>(K), b, K, N, n, panel_width<Unit>(N, n));
+}
+
+// Blocks of C, one a task, fixed by the shape.
+struct Blocks {
+  std::int64_t rows, columns, down, across;
+
+  Blocks(std::int64_t M, std::int64_t N, std::int64_t most_rows, std::int64_t most_columns)
+      : rows(most_rows),
+        columns(most_columns),
+        down((M + most_rows - 1) / most_rows),
+        across((N + most_columns - 1) / most_columns) {}
+
+  std::int64_t tasks() const { return down * across; }
+  std::int64_t row(std::int64_t task) const { return task / across * rows; }
+  std::int64_t column(std::int64_t task) const { return task % across * columns; }
+};
+
+// Activations: B is packed once, a task packs its rows of A. A C narrower than the sums is finished
+// in one go, so that it is rounded once.
+template <class Real, class Out>
+void multiply_rows(const Gemm<Real>& args, Out* c) {
+  using Unit = unit_t<Real>;
+  constexpr std::int64_t panel = Simd<Unit>::panel;
+  constexpr bool one_go = !std::is_same_v<Out, sum_t<Real>>;
+  const std::int64_t M = args.M, N = args.N, K = args.K, stored = depth_of<Unit>(K);
+  const std::int64_t depth = one_go ? std::max(K, kDepth) : kDepth * kUnitDepth<Unit>;
+  const std::int64_t quarter = round_up((N + 3) / 4, panel);
+  const Blocks blocks = M >= kTall ? Blocks(M, N, kTallRows, round_up(N, panel))
+                                   : Blocks(M, N, 32, std::max<std::int64_t>(quarter, 2 * panel));
+  const std::int64_t panels = (N + panel - 1) / panel;
+  const std::int64_t share = rows_size<Unit>(round_up(blocks.rows, kTileRows), std::min(K, depth));
+  Unit* const packed = scratch_of<Unit>(Scratch::gemm_b, packed_size<Unit>(K, N));
+  Unit* const rooms = scratch_of<Unit>(Scratch::gemm_a, omp_get_max_threads() * share);
+  const Strided<Real> a = left_of(args), b = right_of(args);
+#pragma omp parallel
+  {
+#pragma omp for schedule(static)
+    for (std::int64_t p = 0; p < panels; ++p) pack_share(packed, b, K, N, p);
+    Unit* const room = rooms + omp_get_thread_num() * share;
+    [[maybe_unused]] const Tiles tiles;
+#pragma omp for schedule(static)
+    for (std::int64_t task = 0; task < blocks.tasks(); ++task) {
+      const std::int64_t m0 = blocks.row(task), rows = std::min(blocks.rows, M - m0);
+      const std::int64_t n0 = blocks.column(task), end = std::min(N, n0 + blocks.columns);
+      for (std::int64_t k0 = 0; k0 < K; k0 += depth) {
+        const std::int64_t length = std::min(depth, K - k0), units = depth_of<Unit>(length);
+        const Strided<Unit> left = pack_rows<Unit>(room, a.from(m0, k0), rows, length);
+        const Real* bias = k0 + length == K ? args.bias : nullptr;
+        for (std::int64_t n = n0; n < end; n += panel) {
+          const std::int64_t width = panel_width<Unit>(N, n);
+          const Unit* right = packed + n * stored + k0 / kUnitDepth<Unit> * width;
+          multiply_block<Unit>(c + m0 * N + n, N, left, right, rows, width, std::min(width, N - n),
+                               units, args.accumulate || k0 > 0,
+                               bias == nullptr ? nullptr : bias + n);
+        }
+      }
+    }
+  }
+}
+
+// A long sum for a small C (gradients of weights): slab by slab of the sum, all threads pack both
+// sides, then compute blocks of C.
+template <class Real, class Out>
+void multiply_slabs(const Gemm<Real>& args, Out* c) {
+  using Unit = unit_t<Real>;
+  constexpr std::int64_t panel = Simd<Unit>::panel;
+  const std::int64_t M = args.M, N = args.N, K = args.K;
+  const std::int64_t slab = kDepth * kUnitDepth<Unit>, most = depth_of<Unit>(std::min(K, slab));
+  const Blocks blocks(M, N, round_up(std::min<std::int64_t>(M, 48), kStep<Unit>),
+                      std::max<std::int64_t>(2 * panel, round_up((N + 3) / 4, panel)));
+  const std::int64_t panels = (N + panel - 1) / panel;
+  Unit* const right = scratch_of<Unit>(Scratch::gemm_b, most * round_up(N, Simd<Unit>::lanes));
+  Unit* const left = scratch_of<Unit>(Scratch::gemm_a, most * blocks.down * blocks.rows);
+  const Strided<Real> a = left_of(args), b = right_of(args);
+#pragma omp parallel
+  {
+    [[maybe_unused]] const Tiles tiles;
+    for (std::int64_t k0 = 0; k0 < K; k0 += slab) {
+      const std::int64_t length = std::min(slab, K - k0), units = depth_of<Unit>(length);
+#pragma omp for schedule(static) nowait
+      for (std::int64_t p = 0; p < panels; ++p) pack_share(right, b.from(k0, 0), length, N, p);
+#pragma omp for schedule(static)
+      for (std::int64_t part = 0; part < blocks.down; ++part) {
+        const std::int64_t m0 = part * blocks.rows;
+        pack_rows<Unit>(left + m0 * units, a.from(m0, k0), std::min(blocks.rows, M - m0), length);
+      }
+#pragma omp for schedule(static)
+      for (std::int64_t task = 0; task < blocks.tasks(); ++task) {
+        const std::int64_t m0 = blocks.row(task), rows = std::min(blocks.rows, M - m0);
+        const std::int64_t n0 = blocks.column(task), end = std::min(N, n0 + blocks.columns);
+        Strided<Unit> packed{left + m0 * units, 1, kTileRows};
+        if (kTiled<Unit>) packed = {packed.data, units, 1};
+        for (std::int64_t n = n0; n < end; n += panel) {
+          const std::int64_t width = panel_width<Unit>(N, n);
+          multiply_block<Unit>(c + m0 * N + n, N, packed, right + n * units, rows, width,
+                               std::min(width, N - n), units, args.accumulate || k0 > 0,
+                               static_cast<const Real*>(nullptr));
+        }
+      }
+    }
+  }
+}
+
+// Numbers that lie side by side as one vector.
+template <class Real>
+typename Simd<sum_t<Real>>::Vector load(const Real* from) {
+  if constexpr (std::is_same_v<Real, bf16>) {
+    constexpr int lanes = Simd<float>::lanes;
+    typedef std::uint16_t Halves __attribute__((vector_size(2 * lanes), aligned(2), may_alias));
+    typedef std::uint32_t Words __attribute__((vector_size(4 * lanes)));
+    const Words words = __builtin_convertvector(*reinterpret_cast<const Halves*>(from), Words)
+                        << 16;
+    return reinterpret_cast<typename Simd<float>::Vector>(words);
+  } else {
+    return *reinterpret_cast<const typename Simd<Real>::Stored*>(from);
+  }
+}
+
+// C(m0 + i, n) for i < Rows, as dot products of rows of A and of Bᵀ.
+template <int Rows, class Real, class Out>
+void multiply_dots(const Gemm<Real>& args, Out* c, std::int64_t m0, std::int64_t n) {
+  using Sum = sum_t<Real>;
+  using Vector = typename Simd<Sum>::Vector;
+  constexpr std::int64_t lanes = Simd<Sum>::lanes;
+  const std::int64_t K = args.K, whole = K - K % lanes;
+  const Real* b = args.b + n * K;
+  Vector sums[Rows] = {};
+  for (std::int64_t k = 0; k < whole; k += lanes) {
+    const Vector right = load(b + k);
+#pragma GCC unroll 4
+    for (int i = 0; i < Rows; ++i) sums[i] += load(args.a + (m0 + i) * K + k) * right;
+  }
+  for (int i = 0; i < Rows; ++i) {
+    Sum sum = 0;
+    for (std::int64_t lane = 0; lane < lanes; ++lane) sum += sums[i][lane];
+    for (std::int64_t k = whole; k < K; ++k) {
+      sum += static_cast<Sum>(args.a[(m0 + i) * K + k]) * static_cast<Sum>(b[k]);
+    }
+    if (args.bias != nullptr) sum += static_cast<Sum>(args.bias[n]);
+    c[(m0 + i) * args.N + n] = static_cast<Out>(sum);
+  }
+}
+
+// Few rows (decoding): every weight is read once, from where it lies.
+template <class Real, class Out>
+void multiply_thin(const Gemm<Real>& args, Out* c) {
+#pragma omp parallel for schedule(static)
+  for (std::int64_t n = 0; n < args.N; ++n) {
+    std::int64_t m = 0;
+    for (; m + 4 <= args.M; m += 4) multiply_dots<4>(args, c, m, n);
+    for (; m < args.M; ++m) multiply_dots<1>(args, c, m, n);
+  }
+}
+
+// The sum over nothing: C is the bias, or 0, or stays.
+template <class Real, class Out>
+void multiply_nothing(const Gemm<Real>& args, Out* c) {
+  for (std::int64_t i = 0; !args.accumulate && i < args.M * args.N; ++i) {
+    c[i] = args.bias == nullptr ? Out(0) : static_cast<Out>(args.bias[i % args.N]);
+  }
+}
+
+template <class Real, class Out>
+void multiply(const Gemm<Real>& args, Out* c) {
+  if (args.M == 0 || args.N == 0) return;
+  if (args.K == 0) return multiply_nothing(args, c);
+  const bool thin = args.M <= kThinRows && !args.transpose_a && args.transpose_b;
+  if (thin && !args.accumulate) return multiply_thin(args, c);
+  if constexpr (std::is_same_v<Out, sum_t<Real>>) {
+    if (args.accumulate && args.bias == nullptr) return multiply_slabs(args, c);
+  }
+  multiply_rows(args, c);
 }
 
 }  // namespace
 
-void gemm(const Gemm<float>& args) {
-  if (args.M == 0 || args.N == 0 || args.K == 0) return gemm_packed(args);
-  const GemmBlocks blocks = gemm_blocks(args.M, args.N);
-  const std::int64_t across = (args.N + blocks.columns - 1) / blocks.columns;
-  const std::int64_t tasks = (args.M + blocks.rows - 1) / blocks.rows * across;
-  int failed = dnnl_success;
-  // Never an `if` clause here: oneDNN runs single-threaded only inside an active region.
-#pragma omp parallel for schedule(static) reduction(max : failed)
-  for (std::int64_t task = 0; task < tasks; ++task) {
-    const std::int64_t m0 = task / across * blocks.rows;
-    const std::int64_t n0 = task % across * blocks.columns;
-    const int status = multiply_block(args, m0, n0, std::min(blocks.rows, args.M - m0),
-                                      std::min(blocks.columns, args.N - n0));
-    failed = std::max(failed, status);
-  }
-  if (failed != dnnl_success) {
-    throw Error("gemm: oneDNN's dnnl_sgemm failed with status " + std::to_string(failed));
+template <class Real>
+void gemm(On<Cpu, Real>, const Gemm<Real>& args) {
+  if (args.wide != nullptr) {
+    multiply(args, args.wide);
+  } else {
+    multiply(args, args.c);
   }
 }
-#else
-void gemm(const Gemm<float>& args) {
-  gemm_packed(args);
-}
-#endif
 
-void gemm(const Gemm<double>& args) {
-  gemm_packed(args);
-}
+MASQUE_INSTANTIATE(gemm, Gemm)
 
+}  // namespace MASQUE_LEVEL
 }  // namespace masque

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/level.h"
 #include "kernels/row_chunks.h"
 
 namespace masque {
+namespace MASQUE_LEVEL {
 namespace {
 
 constexpr std::int64_t kChunk = 16384;
@@ -35,7 +37,7 @@ double sum_squares(const Param* x, std::int64_t n) {
 template <class Real>
 void global_norm(On<Cpu, Real>, const GlobalNorm<Real>& args) {
   const std::int64_t chunks = (args.n + kChunk - 1) / kChunk;
-  double* const parts = zeroed_scratch<double>(chunks);
+  double* const parts = zeroed_sums<double>(chunks);
 #pragma omp parallel for schedule(static) if (chunks > 1)
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
     const std::int64_t begin = chunk * kChunk, end = std::min(args.n, begin + kChunk);
@@ -50,7 +52,7 @@ void global_norm(On<Cpu, Real>, const GlobalNorm<Real>& args) {
   if (args.skipped != nullptr && args.state->finite == 0) ++*args.skipped;
 }
 
-template void global_norm(On<Cpu, float>, const GlobalNorm<float>&);
-template void global_norm(On<Cpu, double>, const GlobalNorm<double>&);
+MASQUE_INSTANTIATE(global_norm, GlobalNorm)
 
+}  // namespace MASQUE_LEVEL
 }  // namespace masque

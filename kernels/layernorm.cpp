@@ -2,9 +2,11 @@
 
 #include <cmath>
 
+#include "kernels/level.h"
 #include "kernels/row_chunks.h"
 
 namespace masque {
+namespace MASQUE_LEVEL {
 
 template <class Real>
 void layernorm_forward(On<Cpu, Real>, const LayernormForward<Real>& args) {
@@ -44,7 +46,7 @@ void layernorm_backward(On<Cpu, Real>, const LayernormBackward<Real>& args) {
   using Stat = stat_t<Real>;
   const std::int64_t N = args.N, C = args.C;
   const RowChunks chunks(N);
-  Stat* const parts = zeroed_scratch<Stat>(chunks.count() * 2 * C);  // (chunks, {weight, bias}, C)
+  Stat* const parts = zeroed_sums<Stat>(chunks.count() * 2 * C);  // (chunks, {weight, bias}, C)
 #pragma omp parallel for schedule(static) if (N * C >= kParallelElements)
   for (std::int64_t chunk = 0; chunk < chunks.count(); ++chunk) {
     Stat* dweight = parts + chunk * 2 * C;
@@ -87,9 +89,8 @@ void layernorm_backward(On<Cpu, Real>, const LayernormBackward<Real>& args) {
   if (args.dbias != nullptr) add_chunks(args.dbias, parts + C, chunks.count(), 2 * C, C);
 }
 
-template void layernorm_forward(On<Cpu, float>, const LayernormForward<float>&);
-template void layernorm_forward(On<Cpu, double>, const LayernormForward<double>&);
-template void layernorm_backward(On<Cpu, float>, const LayernormBackward<float>&);
-template void layernorm_backward(On<Cpu, double>, const LayernormBackward<double>&);
+MASQUE_INSTANTIATE(layernorm_forward, LayernormForward)
+MASQUE_INSTANTIATE(layernorm_backward, LayernormBackward)
 
+}  // namespace MASQUE_LEVEL
 }  // namespace masque

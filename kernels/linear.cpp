@@ -1,11 +1,13 @@
 #include "kernels/linear.h"
 
 #include <algorithm>
-#include <memory>
 
 #include "kernels/gemm.h"
+#include "kernels/level.h"
+#include "kernels/scratch.h"
 
 namespace masque {
+namespace MASQUE_LEVEL {
 namespace {
 
 constexpr std::int64_t kSumRows = 64;  // of dout that one task adds up for dbias
@@ -14,10 +16,10 @@ constexpr std::int64_t kSumRows = 64;  // of dout that one task adds up for dbia
 template <class Real>
 void add_column_sums(param_t<Real>* dbias, const Real* dout, std::int64_t N, std::int64_t OC) {
   const std::int64_t blocks = (N + kSumRows - 1) / kSumRows;
-  const auto partial = std::make_unique_for_overwrite<param_t<Real>[]>(blocks * OC);
+  param_t<Real>* const partial = scratch_of<param_t<Real>>(Scratch::sums, blocks * OC);
 #pragma omp parallel for schedule(static)
   for (std::int64_t block = 0; block < blocks; ++block) {
-    param_t<Real>* sum = partial.get() + block * OC;
+    param_t<Real>* sum = partial + block * OC;
     std::fill_n(sum, OC, param_t<Real>{0});
     const std::int64_t end = std::min(N, (block + 1) * kSumRows);
     for (std::int64_t n = block * kSumRows; n < end; ++n) {
@@ -27,7 +29,7 @@ void add_column_sums(param_t<Real>* dbias, const Real* dout, std::int64_t N, std
     }
   }
   for (std::int64_t block = 0; block < blocks; ++block) {
-    const param_t<Real>* sum = partial.get() + block * OC;
+    const param_t<Real>* sum = partial + block * OC;
     for (std::int64_t o = 0; o < OC; ++o) dbias[o] += sum[o];
   }
 }
@@ -35,45 +37,33 @@ void add_column_sums(param_t<Real>* dbias, const Real* dout, std::int64_t N, std
 }  // namespace
 
 template <class Real>
-void linear_forward(On<Cpu, Real>, const LinearForward<Real>& args) {
-  gemm({.c = args.out,
-        .a = args.x,
-        .b = args.weight,
-        .bias = args.bias,
-        .transpose_b = true,
-        .M = args.N,
-        .N = args.OC,
-        .K = args.IC});
+void linear_forward(On<Cpu, Real> on, const LinearForward<Real>& args) {
+  Gemm<Real> product{.a = args.x, .b = args.weight, .M = args.N, .N = args.OC, .K = args.IC};
+  product.c = args.out;
+  product.bias = args.bias;
+  product.transpose_b = true;
+  gemm(on, product);
 }
 
 template <class Real>
-void linear_backward(On<Cpu, Real>, const LinearBackward<Real>& args) {
+void linear_backward(On<Cpu, Real> on, const LinearBackward<Real>& args) {
   if (args.dx) {  // dx = dout · weight
-    gemm({.c = args.dx,
-          .a = args.dout,
-          .b = args.weight,
-          .bias = nullptr,
-          .M = args.N,
-          .N = args.IC,
-          .K = args.OC});
+    Gemm<Real> product{.a = args.dout, .b = args.weight, .M = args.N, .N = args.IC, .K = args.OC};
+    product.c = args.dx;
+    gemm(on, product);
   }
   if (args.dweight) {  // dweight += doutᵀ · x
-    gemm({.c = args.dweight,
-          .a = args.dout,
-          .b = args.x,
-          .bias = nullptr,
-          .transpose_a = true,
-          .accumulate = true,
-          .M = args.OC,
-          .N = args.IC,
-          .K = args.N});
+    Gemm<Real> product{.a = args.dout, .b = args.x, .M = args.OC, .N = args.IC, .K = args.N};
+    product.wide = args.dweight;
+    product.transpose_a = true;
+    product.accumulate = true;
+    gemm(on, product);
   }
   if (args.dbias) add_column_sums(args.dbias, args.dout, args.N, args.OC);
 }
 
-template void linear_forward<float>(On<Cpu, float>, const LinearForward<float>&);
-template void linear_forward<double>(On<Cpu, double>, const LinearForward<double>&);
-template void linear_backward<float>(On<Cpu, float>, const LinearBackward<float>&);
-template void linear_backward<double>(On<Cpu, double>, const LinearBackward<double>&);
+MASQUE_INSTANTIATE(linear_forward, LinearForward)
+MASQUE_INSTANTIATE(linear_backward, LinearBackward)
 
+}  // namespace MASQUE_LEVEL
 }  // namespace masque

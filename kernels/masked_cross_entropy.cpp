@@ -4,17 +4,19 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/level.h"
 #include "kernels/row_chunks.h"
 #include "kernels/vector_math.h"
 
 namespace masque {
+namespace MASQUE_LEVEL {
 namespace {
 
 // 1 for the entries that take part, 0 for the excluded: as wide as the logits, so that loops over
 // both vectorise.
 template <class Stat>
 const Stat* allowed_entries(const std::uint8_t* excluded, std::int64_t V) {
-  Stat* allowed = zeroed_scratch<Stat>(V);
+  Stat* allowed = zeroed_sums<Stat>(V);
   for (std::int64_t v = 0; v < V; ++v) allowed[v] = excluded == nullptr || !excluded[v] ? 1 : 0;
   return allowed;
 }
@@ -117,7 +119,7 @@ void masked_cross_entropy(On<Cpu, Real>, const MaskedCrossEntropy<Real>& args) {
   }
 }
 
-template void masked_cross_entropy(On<Cpu, float>, const MaskedCrossEntropy<float>&);
-template void masked_cross_entropy(On<Cpu, double>, const MaskedCrossEntropy<double>&);
+MASQUE_INSTANTIATE(masked_cross_entropy, MaskedCrossEntropy)
 
+}  // namespace MASQUE_LEVEL
 }  // namespace masque

@@ -1,5 +1,7 @@
 #include "kernels/next_token.h"
 
+#include "kernels/bf16.h"
+
 namespace masque {
 
 template <class Real>
@@ -20,6 +22,7 @@ void next_token(On<Cpu, Real> /*on*/, const NextToken<Real>& args) {
 }
 
 template void next_token(On<Cpu, float>, const NextToken<float>&);
+template void next_token(On<Cpu, bf16>, const NextToken<bf16>&);
 template void next_token(On<Cpu, double>, const NextToken<double>&);
 
 }  // namespace masque

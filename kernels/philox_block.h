@@ -3,9 +3,11 @@
 
 #include <cstdint>
 
+#include "kernels/level.h"
 #include "kernels/philox.h"
 
 namespace masque {
+inline namespace MASQUE_LEVEL_HELPERS {
 
 // words[i] = philox_word(seed, stream, step, row, 4·first_counter + i), for i < 4·Counters.
 template <int Counters>
@@ -41,4 +43,5 @@ void philox_block(std::uint64_t seed, std::uint32_t stream, std::uint32_t step, 
   }
 }
 
+}  // namespace MASQUE_LEVEL_HELPERS
 }  // namespace masque

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "kernels/bf16.h"
 #include "kernels/philox.h"
 #include "kernels/row_chunks.h"
 
@@ -51,6 +52,7 @@ void random_mask(On<Cpu, Real>, const RandomMask<Real>& args) {
 }
 
 template void random_mask(On<Cpu, float>, const RandomMask<float>&);
+template void random_mask(On<Cpu, bf16>, const RandomMask<bf16>&);
 template void random_mask(On<Cpu, double>, const RandomMask<double>&);
 
 }  // namespace masque

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 
+#include "kernels/level.h"
 #include "kernels/philox_block.h"
 #include "kernels/row_chunks.h"
 
 namespace masque {
+namespace MASQUE_LEVEL {
 namespace {
 
 constexpr std::int64_t kCounters = 64;  // a block of random words: four of each counter
@@ -83,9 +85,8 @@ void residual_dropout_backward(On<Cpu, Real>, const ResidualDropoutBackward<Real
   copy(args.dbranch, args.dout, args.B * args.E);
 }
 
-template void residual_dropout_forward(On<Cpu, float>, const ResidualDropoutForward<float>&);
-template void residual_dropout_forward(On<Cpu, double>, const ResidualDropoutForward<double>&);
-template void residual_dropout_backward(On<Cpu, float>, const ResidualDropoutBackward<float>&);
-template void residual_dropout_backward(On<Cpu, double>, const ResidualDropoutBackward<double>&);
+MASQUE_INSTANTIATE(residual_dropout_forward, ResidualDropoutForward)
+MASQUE_INSTANTIATE(residual_dropout_backward, ResidualDropoutBackward)
 
+}  // namespace MASQUE_LEVEL
 }  // namespace masque

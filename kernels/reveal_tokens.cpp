@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/bf16.h"
 #include "kernels/row_chunks.h"
 
 namespace masque {
@@ -37,8 +38,10 @@ void reveal_tokens(On<Cpu, Real>, const RevealTokens& args) {
 }
 
 template void wanted_positions(On<Cpu, float>, const WantedPositions&);
+template void wanted_positions(On<Cpu, bf16>, const WantedPositions&);
 template void wanted_positions(On<Cpu, double>, const WantedPositions&);
 template void reveal_tokens(On<Cpu, float>, const RevealTokens&);
+template void reveal_tokens(On<Cpu, bf16>, const RevealTokens&);
 template void reveal_tokens(On<Cpu, double>, const RevealTokens&);
 
 }  // namespace masque

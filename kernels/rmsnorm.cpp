@@ -2,9 +2,11 @@
 
 #include <cmath>
 
+#include "kernels/level.h"
 #include "kernels/row_chunks.h"
 
 namespace masque {
+namespace MASQUE_LEVEL {
 
 template <class Real>
 void rmsnorm_forward(On<Cpu, Real>, const RmsnormForward<Real>& args) {
@@ -30,7 +32,7 @@ void rmsnorm_backward(On<Cpu, Real>, const RmsnormBackward<Real>& args) {
   using Stat = stat_t<Real>;
   const std::int64_t N = args.N, C = args.C;
   const RowChunks chunks(N);
-  Stat* const parts = zeroed_scratch<Stat>(chunks.count() * C);  // (chunks, C)
+  Stat* const parts = zeroed_sums<Stat>(chunks.count() * C);  // (chunks, C)
 #pragma omp parallel for schedule(static) if (N * C >= kParallelElements)
   for (std::int64_t chunk = 0; chunk < chunks.count(); ++chunk) {
     Stat* dweight = parts + chunk * C;
@@ -65,9 +67,8 @@ void rmsnorm_backward(On<Cpu, Real>, const RmsnormBackward<Real>& args) {
   add_chunks(args.dweight, parts, chunks.count(), C, C);
 }
 
-template void rmsnorm_forward(On<Cpu, float>, const RmsnormForward<float>&);
-template void rmsnorm_forward(On<Cpu, double>, const RmsnormForward<double>&);
-template void rmsnorm_backward(On<Cpu, float>, const RmsnormBackward<float>&);
-template void rmsnorm_backward(On<Cpu, double>, const RmsnormBackward<double>&);
+MASQUE_INSTANTIATE(rmsnorm_forward, RmsnormForward)
+MASQUE_INSTANTIATE(rmsnorm_backward, RmsnormBackward)
 
+}  // namespace MASQUE_LEVEL
 }  // namespace masque

@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <vector>
+
+#include "kernels/level.h"
+#include "kernels/scratch.h"
 
 namespace masque {
+inline namespace MASQUE_LEVEL_HELPERS {
 
 // Below this many elements a parallel region costs more than it saves.
 inline constexpr std::int64_t kParallelElements = 16384;
@@ -23,12 +26,12 @@ struct RowChunks {
   std::int64_t rows, total;
 };
 
-// size zeros that live until the next call of the same thread and type.
+// size zeros to sum into, until the next call of the same thread.
 template <class Value>
-Value* zeroed_scratch(std::int64_t size) {
-  thread_local std::vector<Value> scratch;
-  scratch.assign(static_cast<std::size_t>(size), Value{});
-  return scratch.data();
+Value* zeroed_sums(std::int64_t size) {
+  Value* sums = scratch_of<Value>(Scratch::sums, size);
+  std::fill_n(sums, size, Value{});
+  return sums;
 }
 
 // sums[c] += Σ over chunks, in order, of parts[chunk·stride + c].
@@ -42,4 +45,5 @@ void add_chunks(Value* sums, const Value* parts, std::int64_t chunks, std::int64
   }
 }
 
+}  // namespace MASQUE_LEVEL_HELPERS
 }  // namespace masque

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/bf16.h"
 #include "kernels/philox.h"
 #include "kernels/row_chunks.h"
 
@@ -130,6 +131,7 @@ void sample_tokens(On<Cpu, Real>, const SampleTokens<Real>& args) {
 }
 
 template void sample_tokens(On<Cpu, float>, const SampleTokens<float>&);
+template void sample_tokens(On<Cpu, bf16>, const SampleTokens<bf16>&);
 template void sample_tokens(On<Cpu, double>, const SampleTokens<double>&);
 
 }  // namespace masque

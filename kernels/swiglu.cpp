@@ -1,9 +1,11 @@
 #include "kernels/swiglu.h"
 
+#include "kernels/level.h"
 #include "kernels/row_chunks.h"
 #include "kernels/vector_math.h"
 
 namespace masque {
+namespace MASQUE_LEVEL {
 
 template <class Real>
 void swiglu_forward(On<Cpu, Real>, const SwigluForward<Real>& args) {
@@ -43,9 +45,8 @@ void swiglu_backward(On<Cpu, Real>, const SwigluBackward<Real>& args) {
   }
 }
 
-template void swiglu_forward(On<Cpu, float>, const SwigluForward<float>&);
-template void swiglu_forward(On<Cpu, double>, const SwigluForward<double>&);
-template void swiglu_backward(On<Cpu, float>, const SwigluBackward<float>&);
-template void swiglu_backward(On<Cpu, double>, const SwigluBackward<double>&);
+MASQUE_INSTANTIATE(swiglu_forward, SwigluForward)
+MASQUE_INSTANTIATE(swiglu_backward, SwigluBackward)
 
+}  // namespace MASQUE_LEVEL
 }  // namespace masque

@@ -8,7 +8,10 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/level.h"
+
 namespace masque {
+inline namespace MASQUE_LEVEL_HELPERS {
 
 inline float fast_exp(float x) {
   // Beyond these the result is 0 or ∞ all the same. The comparisons are false for NaN.
@@ -55,4 +58,5 @@ inline double fast_tanh(double x) {
   return std::tanh(x);
 }
 
+}  // namespace MASQUE_LEVEL_HELPERS
 }  // namespace masque

@@ -23,7 +23,7 @@ std::string folder_name(std::int64_t step) {
 
 // Hidden names, so that a half-written or half-removed checkpoint is never taken for one.
 std::string temporary_name(std::int64_t step) {
-  return "." + folder_name(step) + ".tmp";
+  return fmt::format(".{}.tmp", folder_name(step));
 }
 
 std::optional<std::int64_t> parse_step(const std::string& text) {

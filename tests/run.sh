@@ -57,7 +57,7 @@ clang_format() { sources | xargs clang-format-14 --dry-run --Werror; }
 
 # Every unit through clang 14 with the build's own flags, the CUDA files too, without making code.
 clang_reads() {
-  cmake -S . -B build/clang -G Ninja -DCMAKE_CXX_COMPILER=clang++-14 -DMASQUE_ONEDNN=OFF \
+  cmake -S . -B build/clang -G Ninja -DCMAKE_CXX_COMPILER=clang++-14 -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON \
     -DMASQUE_EMULATE=ON
   sed -n 's/^ *"command": "\(.*\)",\?$/\1/p' build/clang/compile_commands.json \
     | sed 's/\\\(["\\]\)/\1/g' > build/clang/commands

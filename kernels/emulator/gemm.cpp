@@ -32,16 +32,15 @@ std::vector<float> dense(const GpuGemm<In, Out>& args) {
 
 void multiply(const GpuGemm<float, float>& args) {
   const std::vector<float> a = args.a_stride == 0 ? std::vector<float>() : dense(args);
-  gemm_packed(Gemm<float>{.c = args.c,
-                          .a = args.a_stride == 0 ? args.a : a.data(),
-                          .b = args.b,
-                          .bias = args.bias,
-                          .transpose_a = args.transpose_a,
-                          .transpose_b = args.transpose_b,
-                          .accumulate = args.accumulate,
-                          .M = args.M,
-                          .N = args.N,
-                          .K = args.K});
+  Gemm<float> product{.c = args.c, .a = args.a, .b = args.b, .bias = args.bias};
+  if (args.a_stride != 0) product.a = a.data();
+  product.transpose_a = args.transpose_a;
+  product.transpose_b = args.transpose_b;
+  product.accumulate = args.accumulate;
+  product.M = args.M;
+  product.N = args.N;
+  product.K = args.K;
+  gemm(On<Cpu, float>{}, product);
 }
 
 template <class Out>

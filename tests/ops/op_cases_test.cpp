@@ -6,6 +6,7 @@
 #include "tests/support/gradcheck.h"
 // After the engine's own CHECK.
 #include "tests/support/catch.h"
+#include "tests/support/cpu_levels.h"
 
 namespace masque::test {
 namespace {
@@ -31,8 +32,16 @@ TEST_CASE("op cases: gradients are those of finite differences", "[cpu][slow]") 
   check_every_case(check_gradient);
 }
 
-TEST_CASE("op cases: f32 is as close to f64 as its limit says", "[cpu]") {
-  check_every_case([](const OpCase& op) { return check_accuracy(op, On<Cpu, float>{}); });
+TEST_CASE("op cases: f32 is as close to f64 as its limit says, at every level", "[cpu]") {
+  at_every_cpu_level([] {
+    check_every_case([](const OpCase& op) { return check_accuracy(op, On<Cpu, float>{}); });
+  });
+}
+
+TEST_CASE("op cases: bf16 is as exact as f32 rounded, at every level", "[cpu]") {
+  at_every_cpu_level([] {
+    check_every_case([](const OpCase& op) { return check_accuracy(op, On<Cpu, bf16>{}); });
+  });
 }
 
 TEST_CASE("op cases: bits depend neither on the run nor on the number of threads", "[cpu]") {

@@ -27,7 +27,8 @@ std::vector<Real> normal_array(const std::string& name, std::int64_t count, doub
 // NaN, so that an element that was not written shows.
 template <class Real>
 std::vector<Real> poisoned(std::int64_t count) {
-  return std::vector<Real>(static_cast<std::size_t>(count), std::numeric_limits<Real>::quiet_NaN());
+  return std::vector<Real>(static_cast<std::size_t>(count),
+                           static_cast<Real>(std::numeric_limits<float>::quiet_NaN()));
 }
 
 // ‖a − b‖ / max(‖b‖, 1e-300). NaN in either is NaN.

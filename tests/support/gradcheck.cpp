@@ -264,7 +264,8 @@ Finding check_same_bits(const OpCase& op, const Device& device, int runs,
 std::vector<Finding> check_bits(const OpCase& op) {
   std::vector<Finding> findings;
   const int threads = omp_get_max_threads();
-  for (const Device& device : {Device{On<Cpu, float>{}}, Device{On<Cpu, double>{}}}) {
+  for (const Device& device :
+       {Device{On<Cpu, float>{}}, Device{On<Cpu, bf16>{}}, Device{On<Cpu, double>{}}}) {
     constexpr int kThreads[] = {1, 1, 2, 3};
     findings.push_back(
         check_same_bits(op, device, 4, [&](int run) { set_threads(kThreads[run]); }));
@@ -322,6 +323,7 @@ std::vector<Finding> check_mask(const OpCase& op) {
 std::vector<Finding> check_all(const OpCase& op) {
   std::vector<Finding> findings = check_gradient(op);
   append(findings, check_accuracy(op, On<Cpu, float>{}));
+  append(findings, check_accuracy(op, On<Cpu, bf16>{}));
   append(findings, check_bits(op));
   append(findings, check_mask(op));
   return findings;

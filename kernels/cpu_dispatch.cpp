@@ -1,0 +1,96 @@
+// The kernels that are compiled once an instruction set: each of them picks its level when called.
+#include <type_traits>
+
+#include "kernels/adamw.h"
+#include "kernels/attention.h"
+#include "kernels/attention_decode.h"
+#include "kernels/bf16.h"
+#include "kernels/cpu_level.h"
+#include "kernels/embedding.h"
+#include "kernels/gelu.h"
+#include "kernels/gemm.h"
+#include "kernels/global_norm.h"
+#include "kernels/linear.h"
+#include "kernels/masked_cross_entropy.h"
+#include "kernels/residual_norm.h"
+#include "kernels/rope.h"
+#include "kernels/swiglu.h"
+
+#if MASQUE_HAS_AVX2
+#define AVX2(...) __VA_ARGS__
+#else
+#define AVX2(...)
+#endif
+#if MASQUE_HAS_AVX512
+#define AVX512(...) __VA_ARGS__
+#else
+#define AVX512(...)
+#endif
+#if MASQUE_HAS_AVX512_BF16
+#define AVX512_BF16(...) __VA_ARGS__
+#else
+#define AVX512_BF16(...)
+#endif
+#if MASQUE_HAS_AMX
+#define AMX(...) __VA_ARGS__
+#else
+#define AMX(...)
+#endif
+
+#define AT(level, name, Args)                  \
+  namespace level {                            \
+  template <class Real>                        \
+  void name(On<Cpu, Real>, const Args<Real>&); \
+  }
+#define DEFINE(name, Args, wider)                                                 \
+  AT(portable, name, Args)                                                        \
+  AVX2(AT(avx2, name, Args))                                                      \
+  AVX512(AT(avx512, name, Args))                                                  \
+  template <class Real>                                                           \
+  void name(On<Cpu, Real> on, const Args<Real>& args) {                           \
+    [[maybe_unused]] const CpuLevel level = cpu_level();                          \
+    if constexpr (!std::is_same_v<Real, double>) {                                \
+      wider AVX512(if (level >= CpuLevel::avx512) return avx512::name(on, args);) \
+    }                                                                             \
+    AVX2(if (level >= CpuLevel::avx2) return avx2::name(on, args);)               \
+    portable::name(on, args);                                                     \
+  }                                                                               \
+  template void name(On<Cpu, float>, const Args<float>&);                         \
+  template void name(On<Cpu, double>, const Args<double>&);                       \
+  template void name(On<Cpu, bf16>, const Args<bf16>&);
+#define KERNEL(name, Args) DEFINE(name, Args, )
+// Products of bf16 have instructions of their own.
+#define PRODUCT_KERNEL(name, Args)                                    \
+  AVX512_BF16(AT(avx512_bf16, name, Args))                            \
+  AMX(AT(amx, name, Args))                                            \
+  DEFINE(name, Args,                                                  \
+         AMX(if (level >= CpuLevel::amx) return amx::name(on, args);) \
+             AVX512_BF16(if (level >= CpuLevel::avx512_bf16) return avx512_bf16::name(on, args);))
+
+namespace masque {
+
+KERNEL(adamw, AdamW)
+KERNEL(attention_decode, AttentionDecode)
+KERNEL(embedding_backward, EmbeddingBackward)
+KERNEL(embedding_forward, EmbeddingForward)
+KERNEL(gelu_backward, GeluBackward)
+KERNEL(gelu_forward, GeluForward)
+KERNEL(global_norm, GlobalNorm)
+KERNEL(layernorm_backward, LayernormBackward)
+KERNEL(layernorm_forward, LayernormForward)
+KERNEL(linear_backward, LinearBackward)
+KERNEL(linear_forward, LinearForward)
+KERNEL(masked_cross_entropy, MaskedCrossEntropy)
+KERNEL(residual_dropout_backward, ResidualDropoutBackward)
+KERNEL(residual_dropout_forward, ResidualDropoutForward)
+KERNEL(rmsnorm_backward, RmsnormBackward)
+KERNEL(rmsnorm_forward, RmsnormForward)
+KERNEL(rope_backward, Rope)
+KERNEL(rope_forward, Rope)
+KERNEL(swiglu_backward, SwigluBackward)
+KERNEL(swiglu_forward, SwigluForward)
+PRODUCT_KERNEL(attention_backward, AttentionBackward)
+PRODUCT_KERNEL(attention_forward, AttentionForward)
+PRODUCT_KERNEL(gemm, Gemm)
+
+}  // namespace masque
