@@ -30,7 +30,7 @@ Tensor embedding(Tape& tape, const Tensor& tokens, Parameter& wte, Parameter* wp
         "embedding: positions {} … {} of width {} do not fit wpe {}", first_position,
         first_position + T - 1, C, wpe->shape);
   const Tensor out = tape.activation({B, T, C});
-  tape.run([&](auto on) {
+  tape.run("embedding", [&](auto on) {
     using Real = real_of<decltype(on)>;
     embedding_forward(on, {.out = out.as<Real>(),
                            .tokens = tokens.as<std::int32_t>(),
@@ -41,7 +41,7 @@ Tensor embedding(Tape& tape, const Tensor& tokens, Parameter& wte, Parameter* wp
                            .T = T,
                            .C = C});
   });
-  tape.record([=, &wte](auto on) {
+  tape.record("embedding", [=, &wte](auto on) {
     using Real = real_of<decltype(on)>;
     using Param = param_of<decltype(on)>;
     Param* dwpe = grad_or_null<Param>(wpe);
@@ -65,7 +65,7 @@ Tensor linear(Tape& tape, const Tensor& x, Parameter& weight, Parameter* bias) {
         OC);
   tape.consume(x, "linear");
   const Tensor out = tape.activation(with_last(x.shape, OC));
-  tape.run([&](auto on) {
+  tape.run("linear", [&](auto on) {
     using Real = real_of<decltype(on)>;
     linear_forward(on, {.out = out.as<Real>(),
                         .x = x.as<Real>(),
@@ -75,7 +75,7 @@ Tensor linear(Tape& tape, const Tensor& x, Parameter& weight, Parameter* bias) {
                         .IC = IC,
                         .OC = OC});
   });
-  tape.record([=, &weight](auto on) {
+  tape.record("linear", [=, &weight](auto on) {
     using Real = real_of<decltype(on)>;
     using Param = param_of<decltype(on)>;
     linear_backward(on, {.dx = x.grad_as<Real>(),
@@ -94,11 +94,11 @@ Tensor linear(Tape& tape, const Tensor& x, Parameter& weight, Parameter* bias) {
 Tensor gelu(Tape& tape, const Tensor& x) {
   tape.consume(x, "gelu");
   const Tensor out = tape.activation(x.shape);
-  tape.run([&](auto on) {
+  tape.run("gelu", [&](auto on) {
     using Real = real_of<decltype(on)>;
     gelu_forward(on, {.out = out.as<Real>(), .x = x.as<Real>(), .n = x.shape.count()});
   });
-  tape.record([=](auto on) {
+  tape.record("gelu", [=](auto on) {
     using Real = real_of<decltype(on)>;
     gelu_backward(on, {.dx = x.grad_as<Real>(),
                        .dout = out.grad_as<Real>(),
@@ -113,11 +113,11 @@ Tensor swiglu(Tape& tape, const Tensor& gate_up) {
   tape.consume(gate_up, "swiglu");
   const std::int64_t N = rows_of(gate_up), F = gate_up.shape[-1] / 2;
   const Tensor out = tape.activation(with_last(gate_up.shape, F));
-  tape.run([&](auto on) {
+  tape.run("swiglu", [&](auto on) {
     using Real = real_of<decltype(on)>;
     swiglu_forward(on, {.out = out.as<Real>(), .gate_up = gate_up.as<Real>(), .N = N, .F = F});
   });
-  tape.record([=](auto on) {
+  tape.record("swiglu", [=](auto on) {
     using Real = real_of<decltype(on)>;
     swiglu_backward(on, {.dgate_up = gate_up.grad_as<Real>(),
                          .dout = out.grad_as<Real>(),
@@ -135,7 +135,7 @@ Tensor gather_rows(Tape& tape, const Tensor& x, std::span<const std::int64_t> ro
       static_cast<std::int64_t*>(tape.arena().allocate_bytes(rows.size_bytes()));
   copy_on_device(tape.device(), device_rows, rows.data(), rows.size_bytes());
   const Tensor out = tape.activation({count, x.shape[-1]});
-  tape.run([&](auto on) {
+  tape.run("gather_rows", [&](auto on) {
     using Real = real_of<decltype(on)>;
     gather_rows(on, {.out = out.as<Real>(),
                      .x = x.as<Real>(),
@@ -155,7 +155,7 @@ LossResult masked_cross_entropy(Tape& tape, const Tensor& logits, const LossInpu
   tape.consume(logits, "masked_cross_entropy");
   const LossResult result{tape.statistic(inputs.targets.shape),
                           tape.arena().allocate(inputs.targets.shape, DType::i32)};
-  tape.run([&](auto on) {
+  tape.run("masked_cross_entropy", [&](auto on) {
     using Real = real_of<decltype(on)>;
     using Param = param_of<decltype(on)>;
     masked_cross_entropy(on, {.loss = totals.loss,
@@ -188,7 +188,7 @@ LossResult classifier_loss(Tape& tape, const Tensor& hidden, Parameter& head,
                           tape.arena().allocate(inputs.targets.shape, DType::i32)};
   const Tensor dlogits =
       tape.arena().allocate({N, classifier_loss_room(V)}, activation_dtype(tape.device()));
-  tape.run([&](auto on) {
+  tape.run("classifier_loss", [&](auto on) {
     using Real = real_of<decltype(on)>;
     using Param = param_of<decltype(on)>;
     classifier_loss_forward(on, {.loss = totals.loss,
@@ -206,7 +206,7 @@ LossResult classifier_loss(Tape& tape, const Tensor& hidden, Parameter& head,
                                  .C = C,
                                  .V = V});
   });
-  tape.record([=, &head](auto on) {
+  tape.record("classifier_loss", [=, &head](auto on) {
     using Real = real_of<decltype(on)>;
     using Param = param_of<decltype(on)>;
     classifier_loss_backward(on, {.dhead = head.grad.as<Param>(),

@@ -35,8 +35,9 @@ Tensor rope(Tape& tape, const Tensor& qkv, std::int64_t heads, double theta,
                                                          .NH = size.NH,
                                                          .HS = size.HS};
   };
-  tape.run([&](auto on) { rope_forward(on, rotation(qkv.as<real_of<decltype(on)>>())); });
-  tape.record([=](auto on) { rope_backward(on, rotation(qkv.grad_as<real_of<decltype(on)>>())); });
+  tape.run("rope", [&](auto on) { rope_forward(on, rotation(qkv.as<real_of<decltype(on)>>())); });
+  tape.record("rope",
+              [=](auto on) { rope_backward(on, rotation(qkv.grad_as<real_of<decltype(on)>>())); });
   return tape.renamed(qkv);
 }
 
@@ -49,7 +50,7 @@ Tensor attention(Tape& tape, const Tensor& qkv, std::int64_t heads, bool causal,
   const Tensor out = tape.activation({size.B, size.T, size.NH * size.HS});
   const Tensor lse = tape.statistic({size.B, size.NH, size.T});
   const std::int32_t* row_lengths = lengths == nullptr ? nullptr : lengths->as<std::int32_t>();
-  tape.run([&](auto on) {
+  tape.run("attention", [&](auto on) {
     using Real = real_of<decltype(on)>;
     attention_forward(on, {.out = out.as<Real>(),
                            .lse = lse.as<param_of<decltype(on)>>(),
@@ -64,7 +65,7 @@ Tensor attention(Tape& tape, const Tensor& qkv, std::int64_t heads, bool causal,
                            .NH = size.NH,
                            .HS = size.HS});
   });
-  tape.record([=](auto on) {
+  tape.record("attention", [=](auto on) {
     using Real = real_of<decltype(on)>;
     attention_backward(on, {.dqkv = qkv.grad_as<Real>(),
                             .dout = out.grad_as<Real>(),
@@ -95,7 +96,7 @@ Tensor attention_decode(Tape& tape, const Tensor& qkv, std::int64_t heads, KeyVa
         "attention_decode: {} new positions after {} do not fit cache {} for qkv {}", size.T, past,
         cache.keys.shape, qkv.shape);
   const Tensor out = tape.activation({size.B, size.T, C});
-  tape.run([&](auto on) {
+  tape.run("attention_decode", [&](auto on) {
     using Real = real_of<decltype(on)>;
     attention_decode(on, {.out = out.as<Real>(),
                           .keys = cache.keys.as<Real>(),

@@ -12,6 +12,7 @@
 
 #include "core/arena.h"
 #include "core/device.h"
+#include "core/profile.h"
 #include "core/tensor.h"
 
 namespace masque {
@@ -39,17 +40,20 @@ class Tape {
   void consume(const Tensor& tensor, const char* op);
   bool consumed(const Tensor& tensor) const;
 
-  // Runs kernel(On<…>) now.
+  // Runs kernel(On<…>) of `op` now.
   template <class Kernel>
-  void run(Kernel&& kernel) {
+  void run(const char* op, Kernel&& kernel) {
+    const TimedOp timed(op, Pass::forward);
     std::visit(std::forward<Kernel>(kernel), arena_.device());
   }
   // Keeps kernel(On<…>) for backward().
   template <class Kernel>
-  void record(Kernel kernel) {
-    if (mode_ == Mode::training) {
-      backward_.push_back([this, kernel = std::move(kernel)] { run(kernel); });
-    }
+  void record(const char* op, Kernel kernel) {
+    if (mode_ != Mode::training) return;
+    backward_.push_back([this, op, kernel = std::move(kernel)] {
+      const TimedOp timed(op, Pass::backward);
+      std::visit(kernel, arena_.device());
+    });
   }
 
   void backward();  // runs what was recorded, last first, and forgets it

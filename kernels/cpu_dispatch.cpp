@@ -37,35 +37,47 @@
 #define AMX(...)
 #endif
 
-#define AT(level, name, Args)                  \
+// PARAMETERS and ARGUMENTS: what follows `on`, in parentheses, so that they are one macro argument.
+#define UNWRAP(...) __VA_ARGS__
+#define AT(level, name, parameters)            \
   namespace level {                            \
   template <class Real>                        \
-  void name(On<Cpu, Real>, const Args<Real>&); \
+  void name(On<Cpu, Real>, UNWRAP parameters); \
   }
-#define DEFINE(name, Args, wider)                                                 \
-  AT(portable, name, Args)                                                        \
-  AVX2(AT(avx2, name, Args))                                                      \
-  AVX512(AT(avx512, name, Args))                                                  \
-  template <class Real>                                                           \
-  void name(On<Cpu, Real> on, const Args<Real>& args) {                           \
-    [[maybe_unused]] const CpuLevel level = cpu_level();                          \
-    if constexpr (!std::is_same_v<Real, double>) {                                \
-      wider AVX512(if (level >= CpuLevel::avx512) return avx512::name(on, args);) \
-    }                                                                             \
-    AVX2(if (level >= CpuLevel::avx2) return avx2::name(on, args);)               \
-    portable::name(on, args);                                                     \
-  }                                                                               \
-  template void name(On<Cpu, float>, const Args<float>&);                         \
-  template void name(On<Cpu, double>, const Args<double>&);                       \
+#define DEFINE(name, parameters, arguments, wider)                                            \
+  AT(portable, name, parameters)                                                              \
+  AVX2(AT(avx2, name, parameters))                                                            \
+  AVX512(AT(avx512, name, parameters))                                                        \
+  template <class Real>                                                                       \
+  void name(On<Cpu, Real> on, UNWRAP parameters) {                                            \
+    [[maybe_unused]] const CpuLevel level = cpu_level();                                      \
+    if constexpr (!std::is_same_v<Real, double>) {                                            \
+      wider AVX512(if (level >= CpuLevel::avx512) return avx512::name(on, UNWRAP arguments);) \
+    }                                                                                         \
+    AVX2(if (level >= CpuLevel::avx2) return avx2::name(on, UNWRAP arguments);)               \
+    portable::name(on, UNWRAP arguments);                                                     \
+  }
+
+#define KERNEL(name, Args)                                  \
+  DEFINE(name, (const Args<Real>& args), (args), )          \
+  template void name(On<Cpu, float>, const Args<float>&);   \
+  template void name(On<Cpu, double>, const Args<double>&); \
   template void name(On<Cpu, bf16>, const Args<bf16>&);
-#define KERNEL(name, Args) DEFINE(name, Args, )
+#define PAIR_KERNEL(name, First, Second)                                                  \
+  DEFINE(name, (const First<Real>& first, const Second<Real>& second), (first, second), ) \
+  template void name(On<Cpu, float>, const First<float>&, const Second<float>&);          \
+  template void name(On<Cpu, double>, const First<double>&, const Second<double>&);       \
+  template void name(On<Cpu, bf16>, const First<bf16>&, const Second<bf16>&);
 // Products of bf16 have instructions of their own.
-#define PRODUCT_KERNEL(name, Args)                                    \
-  AVX512_BF16(AT(avx512_bf16, name, Args))                            \
-  AMX(AT(amx, name, Args))                                            \
-  DEFINE(name, Args,                                                  \
-         AMX(if (level >= CpuLevel::amx) return amx::name(on, args);) \
-             AVX512_BF16(if (level >= CpuLevel::avx512_bf16) return avx512_bf16::name(on, args);))
+#define PRODUCT_KERNEL(name, Args)                                                                 \
+  AVX512_BF16(AT(avx512_bf16, name, (const Args<Real>& args)))                                     \
+  AMX(AT(amx, name, (const Args<Real>& args)))                                                     \
+  DEFINE(name, (const Args<Real>& args), (args),                                                   \
+         AMX(if (level >= CpuLevel::amx) return amx::name(on, args);)                              \
+             AVX512_BF16(if (level >= CpuLevel::avx512_bf16) return avx512_bf16::name(on, args);)) \
+  template void name(On<Cpu, float>, const Args<float>&);                                          \
+  template void name(On<Cpu, double>, const Args<double>&);                                        \
+  template void name(On<Cpu, bf16>, const Args<bf16>&);
 
 namespace masque {
 
@@ -76,15 +88,15 @@ KERNEL(embedding_forward, EmbeddingForward)
 KERNEL(gelu_backward, GeluBackward)
 KERNEL(gelu_forward, GeluForward)
 KERNEL(global_norm, GlobalNorm)
-KERNEL(layernorm_backward, LayernormBackward)
-KERNEL(layernorm_forward, LayernormForward)
 KERNEL(linear_backward, LinearBackward)
 KERNEL(linear_forward, LinearForward)
 KERNEL(masked_cross_entropy, MaskedCrossEntropy)
 KERNEL(residual_dropout_backward, ResidualDropoutBackward)
 KERNEL(residual_dropout_forward, ResidualDropoutForward)
-KERNEL(rmsnorm_backward, RmsnormBackward)
-KERNEL(rmsnorm_forward, RmsnormForward)
+PAIR_KERNEL(residual_layernorm_backward, LayernormBackward, ResidualDropoutBackward)
+PAIR_KERNEL(residual_layernorm_forward, ResidualDropoutForward, LayernormForward)
+PAIR_KERNEL(residual_rmsnorm_backward, RmsnormBackward, ResidualDropoutBackward)
+PAIR_KERNEL(residual_rmsnorm_forward, ResidualDropoutForward, RmsnormForward)
 KERNEL(rope_backward, Rope)
 KERNEL(rope_forward, Rope)
 KERNEL(swiglu_backward, SwigluBackward)

@@ -14,13 +14,18 @@
 #define MASQUE_LEVEL_HELPERS MASQUE_JOIN(MASQUE_LEVEL, _helpers)
 
 // The types a kernel is compiled for. f64 is for checks: AVX2 is enough.
-#define MASQUE_INSTANTIATE_NARROW(name, Args)             \
-  template void name(On<Cpu, float>, const Args<float>&); \
-  template void name(On<Cpu, bf16>, const Args<bf16>&);
+#define MASQUE_FOR_F32_AND_BF16(instantiate, ...) \
+  instantiate(float, __VA_ARGS__) instantiate(bf16, __VA_ARGS__)
 #ifdef __AVX512F__
-#define MASQUE_INSTANTIATE(name, Args) MASQUE_INSTANTIATE_NARROW(name, Args)
+#define MASQUE_FOR_TYPES(...) MASQUE_FOR_F32_AND_BF16(__VA_ARGS__)
 #else
-#define MASQUE_INSTANTIATE(name, Args)  \
-  MASQUE_INSTANTIATE_NARROW(name, Args) \
-  template void name(On<Cpu, double>, const Args<double>&);
+#define MASQUE_FOR_TYPES(instantiate, ...) \
+  MASQUE_FOR_F32_AND_BF16(instantiate, __VA_ARGS__) instantiate(double, __VA_ARGS__)
 #endif
+#define MASQUE_INSTANTIATE_ONE(Real, name, Args) \
+  template void name(On<Cpu, Real>, const Args<Real>&);
+#define MASQUE_INSTANTIATE_TWO(Real, name, First, Second) \
+  template void name(On<Cpu, Real>, const First<Real>&, const Second<Real>&);
+#define MASQUE_INSTANTIATE(name, Args) MASQUE_FOR_TYPES(MASQUE_INSTANTIATE_ONE, name, Args)
+#define MASQUE_INSTANTIATE_PAIR(name, First, Second) \
+  MASQUE_FOR_TYPES(MASQUE_INSTANTIATE_TWO, name, First, Second)

@@ -1,60 +1,226 @@
 #include "kernels/residual_norm.h"
 
-#include "kernels/bf16.h"
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/dropped_rows.h"
+#include "kernels/level.h"
+#include "kernels/row_chunks.h"
 
 namespace masque {
+namespace MASQUE_LEVEL {
+namespace {
+
+// Row n of (N,C), which is part of row n·C / E of (B,E).
+template <class Real>
+void add_row(const ResidualDropoutForward<Real>& add, std::int64_t n, std::int64_t C) {
+  const std::int64_t at = n * C;
+  const Real* residual = add.residual == nullptr ? nullptr : add.residual + at;
+  if (add.p > 0) {
+    add_dropped(add.out + at, residual, add.branch + at, add.state, add.stream, add.p, at / add.E,
+                at % add.E, C);
+  } else {
+    add_all(add.out + at, residual, add.branch + at, C);
+  }
+}
 
 template <class Real>
-void residual_layernorm_forward(On<Cpu, Real> on, const ResidualDropoutForward<Real>& add,
+void drop_row(const ResidualDropoutBackward<Real>& add, std::int64_t n, std::int64_t C) {
+  const std::int64_t at = n * C;
+  if (add.p > 0) {
+    add_dropped<Real>(add.dbranch + at, nullptr, add.dout + at, add.state, add.stream, add.p,
+                      at / add.E, at % add.E, C);
+  } else {
+    add_all<Real>(add.dbranch + at, nullptr, add.dout + at, C);
+  }
+}
+
+template <class Real>
+void layernorm_row(const LayernormForward<Real>& args, std::int64_t n) {
+  using Stat = stat_t<Real>;
+  const std::int64_t C = args.C;
+  const Real* x = args.x + n * C;
+  Real* out = args.out + n * C;
+  Stat sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t c = 0; c < C; ++c) sum += x[c];
+  const Stat mean = sum / C;
+  Stat squares = 0;
+#pragma omp simd reduction(+ : squares)
+  for (std::int64_t c = 0; c < C; ++c) squares += (x[c] - mean) * (x[c] - mean);
+  const Stat rstd = 1 / std::sqrt(squares / C + static_cast<Stat>(args.eps));
+  if (args.bias != nullptr) {
+#pragma omp simd
+    for (std::int64_t c = 0; c < C; ++c) {
+      out[c] = static_cast<Real>((x[c] - mean) * rstd * args.weight[c] + args.bias[c]);
+    }
+  } else {
+#pragma omp simd
+    for (std::int64_t c = 0; c < C; ++c) {
+      out[c] = static_cast<Real>((x[c] - mean) * rstd * args.weight[c]);
+    }
+  }
+  args.mean[n] = mean;
+  args.rstd[n] = rstd;
+}
+
+template <class Real>
+void rmsnorm_row(const RmsnormForward<Real>& args, std::int64_t n) {
+  using Stat = stat_t<Real>;
+  const std::int64_t C = args.C;
+  const Real* x = args.x + n * C;
+  Real* out = args.out + n * C;
+  Stat squares = 0;
+#pragma omp simd reduction(+ : squares)
+  for (std::int64_t c = 0; c < C; ++c) squares += Stat(x[c]) * Stat(x[c]);
+  const Stat rstd = 1 / std::sqrt(squares / C + static_cast<Stat>(args.eps));
+#pragma omp simd
+  for (std::int64_t c = 0; c < C; ++c) out[c] = static_cast<Real>(x[c] * rstd * args.weight[c]);
+  args.rstd[n] = rstd;
+}
+
+// With x̂ = (x − mean)·rstd and g = dout·weight: dx = rstd·(g − mean(g) − x̂·mean(g·x̂)). dweight and
+// dbias are this chunk's sums.
+template <class Real>
+void layernorm_backward_row(const LayernormBackward<Real>& args, std::int64_t n,
+                            stat_t<Real>* dweight, stat_t<Real>* dbias) {
+  using Stat = stat_t<Real>;
+  const std::int64_t C = args.C;
+  const Real* x = args.x + n * C;
+  const Real* dout = args.dout + n * C;
+  const Stat mean = args.mean[n], rstd = args.rstd[n];
+  Stat sum = 0, dot = 0;
+#pragma omp simd reduction(+ : sum, dot)
+  for (std::int64_t c = 0; c < C; ++c) {
+    const Stat normed = (x[c] - mean) * rstd;
+    const Stat gradient = dout[c] * args.weight[c];
+    sum += gradient;
+    dot += gradient * normed;
+    dweight[c] += dout[c] * normed;
+    dbias[c] += dout[c];
+  }
+  sum /= C;
+  dot /= C;
+  Real* dx = args.dx + n * C;
+  if (args.dresidual != nullptr) {
+    const Real* dresidual = args.dresidual + n * C;
+#pragma omp simd
+    for (std::int64_t c = 0; c < C; ++c) {
+      const Stat normed = (x[c] - mean) * rstd;
+      const Stat gradient = (dout[c] * args.weight[c] - sum - normed * dot) * rstd;
+      dx[c] = static_cast<Real>(dresidual[c] + gradient);
+    }
+  } else {
+#pragma omp simd
+    for (std::int64_t c = 0; c < C; ++c) {
+      const Stat normed = (x[c] - mean) * rstd;
+      dx[c] = static_cast<Real>((dout[c] * args.weight[c] - sum - normed * dot) * rstd);
+    }
+  }
+}
+
+// With x̂ = x·rstd and g = dout·weight: dx = rstd·(g − x̂·mean(g·x̂)).
+template <class Real>
+void rmsnorm_backward_row(const RmsnormBackward<Real>& args, std::int64_t n,
+                          stat_t<Real>* dweight) {
+  using Stat = stat_t<Real>;
+  const std::int64_t C = args.C;
+  const Real* x = args.x + n * C;
+  const Real* dout = args.dout + n * C;
+  const Stat rstd = args.rstd[n];
+  Stat dot = 0;
+#pragma omp simd reduction(+ : dot)
+  for (std::int64_t c = 0; c < C; ++c) {
+    const Stat product = dout[c] * (x[c] * rstd);
+    dot += product * args.weight[c];
+    dweight[c] += product;
+  }
+  dot /= C;
+  Real* dx = args.dx + n * C;
+  if (args.dresidual != nullptr) {
+    const Real* dresidual = args.dresidual + n * C;
+#pragma omp simd
+    for (std::int64_t c = 0; c < C; ++c) {
+      const Stat gradient = (dout[c] * args.weight[c] - x[c] * rstd * dot) * rstd;
+      dx[c] = static_cast<Real>(dresidual[c] + gradient);
+    }
+  } else {
+#pragma omp simd
+    for (std::int64_t c = 0; c < C; ++c) {
+      dx[c] = static_cast<Real>((dout[c] * args.weight[c] - x[c] * rstd * dot) * rstd);
+    }
+  }
+}
+
+// A row is added, then normed while it is in the nearest cache.
+template <class Args, class Real, class Row>
+void forward(const ResidualDropoutForward<Real>& add, const Args& norm, const Row& norm_row) {
+  const bool adds =
+      add.out != nullptr && (add.residual != nullptr || add.p > 0 || add.out != add.branch);
+#pragma omp parallel for schedule(static) if (norm.N * norm.C >= kParallelElements)
+  for (std::int64_t n = 0; n < norm.N; ++n) {
+    if (adds) add_row(add, n, norm.C);
+    norm_row(norm, n);
+  }
+}
+
+// norm_row(norm, n, sums): sums of the chunk, (Sums,C).
+template <std::int64_t Sums, class Args, class Real, class Row>
+const stat_t<Real>* backward(const Args& norm, const ResidualDropoutBackward<Real>& add,
+                             const RowChunks& chunks, const Row& norm_row) {
+  const std::int64_t C = norm.C;
+  const bool drops = add.dbranch != nullptr && (add.p > 0 || add.dbranch != add.dout);
+  stat_t<Real>* const parts = zeroed_sums<stat_t<Real>>(chunks.count() * Sums * C);
+#pragma omp parallel for schedule(static) if (norm.N * C >= kParallelElements)
+  for (std::int64_t chunk = 0; chunk < chunks.count(); ++chunk) {
+    for (std::int64_t n = chunks.begin(chunk); n < chunks.end(chunk); ++n) {
+      norm_row(norm, n, parts + chunk * Sums * C);
+      if (drops) drop_row(add, n, C);
+    }
+  }
+  return parts;
+}
+
+}  // namespace
+
+template <class Real>
+void residual_layernorm_forward(On<Cpu, Real>, const ResidualDropoutForward<Real>& add,
                                 const LayernormForward<Real>& norm) {
-  residual_dropout_forward(on, add);
-  layernorm_forward(on, norm);
+  forward(add, norm, layernorm_row<Real>);
 }
 
 template <class Real>
-void residual_layernorm_backward(On<Cpu, Real> on, const LayernormBackward<Real>& norm,
+void residual_layernorm_backward(On<Cpu, Real>, const LayernormBackward<Real>& norm,
                                  const ResidualDropoutBackward<Real>& add) {
-  layernorm_backward(on, norm);
-  residual_dropout_backward(on, add);
+  using Stat = stat_t<Real>;
+  const RowChunks chunks(norm.N);
+  const std::int64_t C = norm.C;
+  const auto row = [C](const LayernormBackward<Real>& args, std::int64_t n, Stat* sums) {
+    layernorm_backward_row(args, n, sums, sums + C);
+  };
+  const Stat* parts = backward<2>(norm, add, chunks, row);
+  add_chunks(norm.dweight, parts, chunks.count(), 2 * C, C);
+  if (norm.dbias != nullptr) add_chunks(norm.dbias, parts + C, chunks.count(), 2 * C, C);
 }
 
 template <class Real>
-void residual_rmsnorm_forward(On<Cpu, Real> on, const ResidualDropoutForward<Real>& add,
+void residual_rmsnorm_forward(On<Cpu, Real>, const ResidualDropoutForward<Real>& add,
                               const RmsnormForward<Real>& norm) {
-  residual_dropout_forward(on, add);
-  rmsnorm_forward(on, norm);
+  forward(add, norm, rmsnorm_row<Real>);
 }
 
 template <class Real>
-void residual_rmsnorm_backward(On<Cpu, Real> on, const RmsnormBackward<Real>& norm,
+void residual_rmsnorm_backward(On<Cpu, Real>, const RmsnormBackward<Real>& norm,
                                const ResidualDropoutBackward<Real>& add) {
-  rmsnorm_backward(on, norm);
-  residual_dropout_backward(on, add);
+  const RowChunks chunks(norm.N);
+  const auto* parts = backward<1>(norm, add, chunks, rmsnorm_backward_row<Real>);
+  add_chunks(norm.dweight, parts, chunks.count(), norm.C, norm.C);
 }
 
-template void residual_layernorm_forward(On<Cpu, float>, const ResidualDropoutForward<float>&,
-                                         const LayernormForward<float>&);
-template void residual_layernorm_forward(On<Cpu, bf16>, const ResidualDropoutForward<bf16>&,
-                                         const LayernormForward<bf16>&);
-template void residual_layernorm_forward(On<Cpu, double>, const ResidualDropoutForward<double>&,
-                                         const LayernormForward<double>&);
-template void residual_layernorm_backward(On<Cpu, float>, const LayernormBackward<float>&,
-                                          const ResidualDropoutBackward<float>&);
-template void residual_layernorm_backward(On<Cpu, bf16>, const LayernormBackward<bf16>&,
-                                          const ResidualDropoutBackward<bf16>&);
-template void residual_layernorm_backward(On<Cpu, double>, const LayernormBackward<double>&,
-                                          const ResidualDropoutBackward<double>&);
-template void residual_rmsnorm_forward(On<Cpu, float>, const ResidualDropoutForward<float>&,
-                                       const RmsnormForward<float>&);
-template void residual_rmsnorm_forward(On<Cpu, bf16>, const ResidualDropoutForward<bf16>&,
-                                       const RmsnormForward<bf16>&);
-template void residual_rmsnorm_forward(On<Cpu, double>, const ResidualDropoutForward<double>&,
-                                       const RmsnormForward<double>&);
-template void residual_rmsnorm_backward(On<Cpu, float>, const RmsnormBackward<float>&,
-                                        const ResidualDropoutBackward<float>&);
-template void residual_rmsnorm_backward(On<Cpu, bf16>, const RmsnormBackward<bf16>&,
-                                        const ResidualDropoutBackward<bf16>&);
-template void residual_rmsnorm_backward(On<Cpu, double>, const RmsnormBackward<double>&,
-                                        const ResidualDropoutBackward<double>&);
+MASQUE_INSTANTIATE_PAIR(residual_layernorm_forward, ResidualDropoutForward, LayernormForward)
+MASQUE_INSTANTIATE_PAIR(residual_layernorm_backward, LayernormBackward, ResidualDropoutBackward)
+MASQUE_INSTANTIATE_PAIR(residual_rmsnorm_forward, ResidualDropoutForward, RmsnormForward)
+MASQUE_INSTANTIATE_PAIR(residual_rmsnorm_backward, RmsnormBackward, ResidualDropoutBackward)
 
+}  // namespace MASQUE_LEVEL
 }  // namespace masque

@@ -1,5 +1,5 @@
 // The step of a pre-norm residual stream: residual_dropout, then a norm of the sum. Forward, norm.x
-// is add.out; backward, add.dout is norm.dx. On the CPU the two kernels in turn; in CUDA one.
+// is add.out; backward, add.dout is norm.dx. Each way one kernel.
 // Moves: reads 2·N·C of Real and writes 2·N·C forward; reads 3·N·C and writes 2·N·C backward.
 // Memory bound. An `add` of all zeros is a norm alone; one whose branch is its own result (p is 0,
 // no residual) moves nothing more than that.

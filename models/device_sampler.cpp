@@ -156,7 +156,7 @@ class DeviceGeneration {
     const Tensor logits = transformer_.head(tape, hidden);
     const std::uint32_t* const step = now_;
     const std::uint32_t* const counts = now_ + 1;
-    tape.run([&](auto on) {
+    tape.run("reveal_tokens", [&](auto on) {
       using Real = real_of<decltype(on)>;
       wanted_positions(on, {.wanted = wanted_,
                             .ids = ids_->data(),

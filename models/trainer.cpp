@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/profile.h"
 #include "kernels/philox.h"
 #include "models/likelihood.h"
 #include "models/schedule.h"
@@ -91,7 +92,10 @@ void Trainer::send_rows(std::int64_t first, const std::vector<Sequences::Place>&
 
 void Trainer::micro_step() {
   const std::int64_t rows = config_.training.batch * config_.training.accumulation;
-  objective_.prepare(transformer_.device(), batch_, state(), rows);
+  {
+    const TimedOp timed("prepare", Pass::forward);
+    objective_.prepare(transformer_.device(), batch_, state(), rows);
+  }
   Tape tape(step_arena_, Tape::Mode::training);
   objective_.loss(tape, transformer_, batch_, state(),
                   {.loss = &totals()->loss, .counts = &totals()->weighed});
@@ -115,7 +119,10 @@ void Trainer::step() {
   host_state.normaliser = 1.0 / static_cast<double>(scored);
   host_state.lr = learning_rate(training, steps_done_);
   fill_zero(transformer_.device(), totals(), offsetof(Totals, skipped));
-  transformer_.parameters().zero_grad();
+  {
+    const TimedOp timed("zero gradients", Pass::backward);
+    transformer_.parameters().zero_grad();
+  }
   for (std::int64_t first = 0; first < rows; first += B) {
     host_state.first_row = static_cast<std::uint32_t>(first);
     send_rows(first, places, host_state);
@@ -123,7 +130,10 @@ void Trainer::step() {
     micro_step_.run([this] { micro_step(); });
     if (micro_step_.recorded()) step_arena_.freeze();
   }
-  update_.run([this] { optimizer_.update(state(), &totals()->skipped); });
+  update_.run([this] {
+    const TimedOp timed("update", Pass::backward);
+    optimizer_.update(state(), &totals()->skipped);
+  });
   ++steps_done_;
   tokens_seen_ += scored;
 }

@@ -16,7 +16,7 @@ TEST_CASE("tape: backward runs what was recorded, last first, once", "[cpu]") {
   Tape tape(arena, Tape::Mode::training);
   std::vector<int> order;
   for (int op = 0; op < 3; ++op) {
-    tape.record([&order, op](auto) { order.push_back(op); });
+    tape.record("op", [&order, op](auto) { order.push_back(op); });
   }
   tape.backward();
   CHECK(order == std::vector<int>{2, 1, 0});
@@ -31,10 +31,10 @@ TEST_CASE("tape: run and record pass on the device and its type", "[cpu]") {
   const auto kernel = [&](auto on) {
     is_double = std::is_same_v<typename decltype(on)::real, double>;
   };
-  tape.run(kernel);
+  tape.run("gelu", kernel);
   CHECK(is_double);
   is_double = false;
-  tape.record(kernel);
+  tape.record("gelu", kernel);
   tape.backward();
   CHECK(is_double);
 }

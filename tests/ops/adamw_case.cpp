@@ -29,7 +29,7 @@ OpCase adamw_case(std::int64_t n, std::int64_t n_decay, const Options& options) 
     run.host_state().clip_scale = 0.5;
     for (int update = 0; update < options.updates; ++update) {
       run.host_state().step = static_cast<std::uint32_t>(update);
-      run.tape().run([&](auto on) {
+      run.tape().run("adamw", [&](auto on) {
         using Real = typename decltype(on)::real;
         using Param = param_t<Real>;
         adamw(on, {.master = master.as<Param>(),

@@ -54,11 +54,11 @@ OpCase elementwise(Forward forward, Backward backward) {
     const Tensor x = run.input("x", {1, kRows, kWidth});
     run.tape().consume(x, "elementwise");
     const Tensor out = run.tape().activation(x.shape);
-    run.tape().run(on_cpu([&](auto on) {
+    run.tape().run("broken", on_cpu([&](auto on) {
       using Real = real<decltype(on)>;
       forward(x.as<Real>(), out.as<Real>(), n);
     }));
-    run.tape().record(on_cpu([=](auto on) {
+    run.tape().record("broken", on_cpu([=](auto on) {
       using Real = real<decltype(on)>;
       backward(x.as<Real>(), out.grad_as<Real>(), x.grad_as<Real>(), n);
     }));
@@ -90,7 +90,7 @@ OpCase plain_linear(LinearFlaw flaw) {
     Parameter& bias = run.parameter("bias", {kWidth});
     run.tape().consume(x, "plain_linear");
     const Tensor out = run.tape().activation(x.shape);
-    run.tape().run(on_cpu([&](auto on) {
+    run.tape().run("broken", on_cpu([&](auto on) {
       using Real = real<decltype(on)>;
       for (std::int64_t n = 0; n < kRows; ++n) {
         for (std::int64_t o = 0; o < kWidth; ++o) {
@@ -102,7 +102,7 @@ OpCase plain_linear(LinearFlaw flaw) {
         }
       }
     }));
-    run.tape().record(on_cpu([=, &weight, &bias](auto on) {
+    run.tape().record("broken", on_cpu([=, &weight, &bias](auto on) {
       using Real = real<decltype(on)>;
       const Real* dout = out.grad_as<Real>();
       Real* dweight = weight.grad.as<Real>();
@@ -176,7 +176,7 @@ OpCase dropout_case(std::uint32_t shift) {
     run.tape().consume(x, "dropout");
     const Tensor out = run.tape().activation(x.shape);
     const StepState* state = run.state();
-    run.tape().run(on_cpu([&](auto on) {
+    run.tape().run("broken", on_cpu([&](auto on) {
       using Real = real<decltype(on)>;
       residual_dropout_forward(on, {.out = out.as<Real>(),
                                     .residual = nullptr,
@@ -187,7 +187,7 @@ OpCase dropout_case(std::uint32_t shift) {
                                     .B = kRows,
                                     .E = kWidth * 3});
     }));
-    run.tape().record(on_cpu([=](auto on) {
+    run.tape().record("broken", on_cpu([=](auto on) {
       using Real = real<decltype(on)>;
       residual_dropout_backward(on, {.dbranch = x.grad_as<Real>(),
                                      .dout = out.grad_as<Real>(),
@@ -209,7 +209,7 @@ OpCase causal_case(bool forward_causal, bool backward_causal) {
     run.tape().consume(qkv, "attention");
     const Tensor out = run.tape().activation({1, T, HS});
     const Tensor lse = run.tape().statistic({1, 1, T});
-    run.tape().run(on_cpu([&](auto on) {
+    run.tape().run("broken", on_cpu([&](auto on) {
       using Real = real<decltype(on)>;
       AttentionForward<Real> args{};
       args.out = out.as<Real>();
@@ -221,7 +221,7 @@ OpCase causal_case(bool forward_causal, bool backward_causal) {
       args.HS = HS;
       attention_forward(on, args);
     }));
-    run.tape().record(on_cpu([=](auto on) {
+    run.tape().record("broken", on_cpu([=](auto on) {
       using Real = real<decltype(on)>;
       AttentionBackward<Real> args{};
       args.dqkv = qkv.grad_as<Real>();

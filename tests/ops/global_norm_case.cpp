@@ -14,7 +14,7 @@ OpCase global_norm_case(std::int64_t n, double clip) {
   op.call = [=](OpRun& run) {
     const Tensor grad = run.buffer("grad", {n});
     const Tensor result = run.tape().arena().allocate({3}, DType::f64);
-    run.tape().run([&](auto on) {
+    run.tape().run("global_norm", [&](auto on) {
       using Real = typename decltype(on)::real;
       global_norm(on,
                   {.state = run.state(), .grad = grad.as<param_t<Real>>(), .clip = clip, .n = n});

@@ -42,7 +42,7 @@ OpCase random_mask_case(std::int64_t B, std::int64_t T, const Options& options) 
     Tensor lengths;
     if (!options.lengths.empty()) lengths = run.integers({B}, options.lengths);
     run.host_state().normaliser = 1 / n;
-    run.tape().run([&](auto on) {
+    run.tape().run("random_mask", [&](auto on) {
       using Real = typename decltype(on)::real;
       random_mask(on, {.inputs = inputs.as<std::int32_t>(),
                        .weights = weights.as<stat_t<Real>>(),

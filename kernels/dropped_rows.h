@@ -1,0 +1,64 @@
+// residual + dropout(branch) over part of a row of the batch: of residual_dropout and residual_norm
+// on the CPU.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/level.h"
+#include "kernels/philox_block.h"
+#include "kernels/step_state.h"
+
+namespace masque {
+inline namespace MASQUE_LEVEL_HELPERS {
+
+// Elements first … first + count − 1 of batch row b, arrays starting at `first`: out = residual +
+// keep·branch/(1 − p), residual or null.
+template <class Real>
+void add_dropped(Real* out, const Real* residual, const Real* branch, const StepState* state,
+                 std::uint32_t stream, double p, std::int64_t b, std::int64_t first,
+                 std::int64_t count) {
+  using Stat = stat_t<Real>;
+  constexpr int kCounters = 16;  // a block of random words: four of each counter
+  const std::uint64_t keep_from = threshold(p);
+  const Stat scale = static_cast<Stat>(1 / (1 - p));
+  const std::uint32_t row = state->first_row + static_cast<std::uint32_t>(b);
+  std::uint32_t words[4 * kCounters];
+  for (std::int64_t done = 0; done < count;) {
+    const std::int64_t at = first + done, skipped = at % 4;
+    const std::int64_t here = std::min<std::int64_t>(4 * kCounters - skipped, count - done);
+    philox_block<kCounters>(state->seed, stream, state->step, row,
+                            static_cast<std::uint32_t>(at / 4), words);
+    const std::uint32_t* word = words + skipped;
+    if (residual != nullptr) {
+#pragma omp simd
+      for (std::int64_t i = 0; i < here; ++i) {
+        const Stat kept = word[i] >= keep_from ? Stat(branch[done + i]) * scale : Stat{0};
+        out[done + i] = static_cast<Real>(Stat(residual[done + i]) + kept);
+      }
+    } else {
+#pragma omp simd
+      for (std::int64_t i = 0; i < here; ++i) {
+        const Stat kept = word[i] >= keep_from ? Stat(branch[done + i]) * scale : Stat{0};
+        out[done + i] = static_cast<Real>(kept);
+      }
+    }
+    done += here;
+  }
+}
+
+// The same where nothing is dropped.
+template <class Real>
+void add_all(Real* out, const Real* residual, const Real* branch, std::int64_t count) {
+  using Stat = stat_t<Real>;
+  if (residual == nullptr) {
+    if (out != branch) std::copy_n(branch, count, out);
+    return;
+  }
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) {
+    out[i] = static_cast<Real>(Stat(residual[i]) + Stat(branch[i]));
+  }
+}
+
+}  // namespace MASQUE_LEVEL_HELPERS
+}  // namespace masque
