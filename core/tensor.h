@@ -1,7 +1,8 @@
 // A contiguous, non-owning view: the memory belongs to an Arena or a ParameterStore.
 #pragma once
 
-#include "core/check.h"
+#include <fmt/format.h>
+
 #include "core/dtype.h"
 #include "core/shape.h"
 
@@ -25,16 +26,17 @@ struct Tensor {
 
   template <class Type>
   Type* as() const {
-    CHECK(dtype == dtype_of<Type>(), "tensor {}: is {}, not {}", shape, name_of(dtype),
-          name_of(dtype_of<Type>()));
+    require(dtype_of<Type>());
     return static_cast<Type*>(data);
   }
   template <class Type>
   Type* grad_as() const {
-    CHECK(grad == nullptr || dtype == dtype_of<Type>(), "tensor {}: is {}, not {}", shape,
-          name_of(dtype), name_of(dtype_of<Type>()));
+    if (grad != nullptr) require(dtype_of<Type>());
     return static_cast<Type*>(grad);
   }
+
+ private:
+  void require(DType wanted) const;  // or an Error
 };
 
 }  // namespace masque

@@ -355,6 +355,8 @@ class Tiles {
       std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
       std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
     } shape;
+    // GCC 12 takes _tile_loadconfig to read 8 bytes, and may leave the rest unwritten.
+    __asm__ volatile("" : : "r"(&shape) : "memory");
     _tile_loadconfig(&shape);
   }
   ~Tiles() { _tile_release(); }

@@ -51,7 +51,7 @@ TEST_CASE("tape: training activations have gradients, inference keeps nothing", 
   Tape inference(arena, Tape::Mode::inference);
   CHECK(inference.activation({2, 3}).grad == nullptr);
   bool ran = false;
-  inference.record([&](auto) { ran = true; });
+  inference.record("gelu", [&](auto) { ran = true; });
   inference.backward();
   CHECK_FALSE(ran);
 }
