@@ -1,4 +1,4 @@
-"""masque's models in PyTorch, a plain reading of docs/checkpoint-format.md: of bench/peer_pytorch_gpu.py.
+"""masque's models in PyTorch, a plain reading of docs/checkpoint-format.md: of the peers of masque-bench.
 
 Parameters have the names of model.safetensors, so a checkpoint's arrays are a state_dict. Runs on PyTorch 1.13 and
 later. tests/parity_pytorch.py shares nothing with this on purpose: two readings of one page.
@@ -53,26 +53,34 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width, bias=bias)
         self.out = nn.Linear(width, width, bias=bias)
 
-    def forward(self, x, turns, seen):
+    def split(self, x, turns):
+        """Queries, keys, values: (B, NH, T, HS) each."""
         B, T, C = x.shape
         q, k, v = self.qkv(x).view(B, T, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
-        if turns is not None:
-            q, k = rotate(q, turns), rotate(k, turns)
-        dropout = self.dropout if self.training else 0.0
-        if hasattr(F, "scaled_dot_product_attention"):
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=dropout,
-                                               is_causal=self.causal and seen is None)
-        else:
-            scores = q @ k.transpose(-2, -1) / math.sqrt(C // self.heads)
-            if seen is not None:
-                scores = scores + seen
-            elif self.causal:
-                future = torch.ones(T, T, dtype=torch.bool, device=x.device).triu(1)
-                scores = scores.masked_fill(future, float("-inf"))
-            y = F.dropout(scores.softmax(-1), dropout) @ v
+        return (q, k, v) if turns is None else (rotate(q, turns), rotate(k, turns), v)
+
+    def merge(self, y):
+        return self.out(y.transpose(1, 2).flatten(2))
+
+    def forward(self, x, turns, seen):
+        q, k, v = self.split(x, turns)
+        y = attend(q, k, v, seen, self.causal and seen is None, self.dropout if self.training else 0.0)
         if seen is not None:  # a position past its row's end gets nothing
             y = y * (seen[:, :, -1:].transpose(-2, -1) == 0)
-        return self.out(y.transpose(1, 2).reshape(B, T, C))
+        return self.merge(y)
+
+
+def attend(q, k, v, seen=None, causal=False, dropout=0.0):
+    """seen: added to the scores, 0 or a large negative number. causal: a query sees its own key and those before."""
+    if hasattr(F, "scaled_dot_product_attention"):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=dropout, is_causal=causal)
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+    if seen is not None:
+        scores = scores + seen
+    elif causal:
+        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
+        scores = scores.masked_fill(future, float("-inf"))
+    return F.dropout(scores.softmax(-1), dropout) @ v
 
 
 def seen_within(lengths, T, causal):
@@ -151,14 +159,21 @@ class Model(nn.Module):
 
     def forward(self, ids, lengths=None):  # lengths (B): of padded rows; None: all are full
         T = ids.shape[1]
-        x = self.wte(ids)
-        if self.wpe is not None:
-            x = x + self.wpe.weight[:T]
+        x, turns = self.embed(ids, slice(T))
         x = F.dropout(x, self.config["dropout"], self.training)
-        turns = None if self.wpe is not None else (self.cosine[:T], self.sine[:T])
         seen = None if lengths is None else seen_within(lengths, T, self.config["objective"] == "ar")
         for block in self.blocks:
             x = block(x, turns, seen)
+        return self.logits(x)
+
+    def embed(self, ids, positions):
+        """(B, T, C) and, with rope, what turns queries and keys. positions: T numbers, or a slice."""
+        x = self.wte(ids)
+        if self.wpe is not None:
+            return x + self.wpe.weight[positions], None
+        return x, (self.cosine[positions], self.sine[positions])
+
+    def logits(self, x):
         return F.linear(self.norm(x), self.wte.weight if self.head is None else self.head.weight)
 
 
@@ -174,13 +189,12 @@ def masked(tokens, epsilon=1e-3):
 
 def weighted_loss(logits, targets, weights=None, exclude=False):
     """The sum over positions of weight times nll; without weights the mean. exclude: special tokens count as −∞."""
-    logits = logits.float().flatten(0, 1)
-    if exclude:
-        logits = torch.cat([torch.full_like(logits[:, :SPECIALS], -1e30), logits[:, SPECIALS:]], dim=-1)
-    if weights is None:
-        return F.cross_entropy(logits, targets.flatten())
-    nll = F.cross_entropy(logits, targets.flatten(), reduction="none")
-    return (nll * weights.flatten()).sum()
+    logits, targets = logits.float().flatten(0, 1), targets.flatten()
+    if exclude:  # the last ones are no targets but of padding, which weighs nothing
+        logits, targets = logits[:, SPECIALS:], targets - SPECIALS
+    reduction = "mean" if weights is None else "none"
+    nll = F.cross_entropy(logits, targets, reduction=reduction, ignore_index=PAD - SPECIALS if exclude else -100)
+    return nll if weights is None else (nll * weights.flatten()).sum()
 
 
 def decay_groups(model, decay):

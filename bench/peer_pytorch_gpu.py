@@ -27,6 +27,7 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import peer_model  # noqa: E402
+import peer_training  # noqa: E402
 
 MODERN = {"norm": "rmsnorm", "mlp": "swiglu", "position": "rope", "bias": False}
 SIZES = {  # "vocab_size" and "batch" besides config.json's "model"
@@ -43,51 +44,17 @@ ANNOTATION = re.compile("Optimizer[.]|ProfilerStep|Torch-Compiled|CompiledFuncti
 ATTENTION = re.compile("flash|fmha|cudnn|attention|softmax|sdp", re.IGNORECASE)
 
 
-class Tokens:
-    """Batches as a loader gives them: pinned host memory, copied while the host goes on."""
-
-    def __init__(self, size, device):
-        generator = torch.Generator().manual_seed(1)
-        shape = (8, size["batch"], size["context"])
-        self.host = torch.randint(peer_model.SPECIALS, size["vocab_size"], shape, generator=generator)
-        if device.type == "cuda":
-            self.host = self.host.pin_memory()
-        self.here = torch.empty(shape[1:], dtype=torch.long, device=device)
-        self.next = 0
-
-    def advance(self):
-        self.here.copy_(self.host[self.next % len(self.host)], non_blocking=True)
-        self.next += 1
-
-
-class Training:
-    """One model and optimizer, stepped in any of WAYS."""
+class Training(peer_training.Training):
+    """Stepped in any of WAYS."""
 
     def __init__(self, size, objective, device, dtype):
-        torch.manual_seed(1)
         config = {key: value for key, value in size.items() if key != "batch"}
-        self.objective, self.device, self.dtype = objective, device, dtype
-        self.model = peer_model.Model(peer_model.complete({**config, "objective": objective})).to(device)
         fused = {"fused": True, "capturable": True} if device.type == "cuda" else {}
-        groups = peer_model.decay_groups(self.model, 0.1)
-        self.optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99), **fused)
-        self.tokens = Tokens(size, device)
-        self.steps = {}
-
-    def loss(self, tokens):
-        bf16 = self.dtype == "bf16"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):
-            if self.objective == "llada":
-                inputs, weights = peer_model.masked(tokens)
-                return peer_model.weighted_loss(self.model(inputs), tokens, weights)
-            start = torch.full_like(tokens[:, :1], peer_model.START)
-            return peer_model.weighted_loss(self.model(torch.cat([start, tokens[:, :-1]], 1)), tokens)
+        super().__init__({**config, "objective": objective}, {}, size["batch"], device, dtype, fused)
 
     def whole(self, loss):  # all of a step but the copy of its tokens
         loss(self.tokens.here).backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.update()
 
     def prepare(self, way):
         """Compiles, warms up; returns what one step of that way is."""
@@ -295,46 +262,25 @@ def table(results):
 
 def verify(folder):
     """Largest differences from masque over a folder of masque-parity; fails above parity's limit."""
-    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests"))
-    import parity_pytorch as parity
-
-    failed = False
-    print(f"torch {torch.__version__}; largest difference from masque (limit {parity.LIMIT:g})")
+    limit, failed = peer_training.parity.LIMIT, False
+    print(f"torch {torch.__version__}; largest difference from masque (limit {limit:g})")
     paths = sorted(folder.glob("*/config.json"))
     if not paths:
         sys.exit(f"{folder}: no case in it; run masque-parity {folder} first")
     for path in paths:
-        config = json.loads(path.read_text())
-        training = config["training"]
-        batches, expected, weights = (parity.read_safetensors(path.parent / f"{name}.safetensors")
-                                      for name in ("batches", "expected", "model"))
-        model = peer_model.Model(peer_model.complete(config["model"])).eval()
-        model.load_state_dict(weights)
-        optimizer = torch.optim.AdamW(peer_model.decay_groups(model, training["weight_decay"]), lr=1,
-                                      betas=(training["beta1"], training["beta2"]))
+        case = peer_training.Case(path.parent)
+        model = peer_model.Model(peer_model.complete(case.config["model"])).eval()
+        model.load_state_dict(case.weights)
         with torch.no_grad():
-            first = parity.micro_batch(batches, 0, 0)
+            first = peer_training.parity.micro_batch(case.batches, 0, 0)
             real = torch.arange(first["inputs"].shape[1])[None, :] < first["lengths"][:, None]
             logits = model(first["inputs"], first["lengths"])
-            gaps = [(logits - expected["logits"])[real].abs().max().item(), 0.0, 0.0]
-        for step in range(training["steps"]):
-            total = 0.0
-            for micro in range(training["accumulation"]):
-                batch = parity.micro_batch(batches, step, micro)
-                logits = model(batch["inputs"], batch["lengths"])
-                loss = peer_model.weighted_loss(logits, batch["targets"], batch["weights"], True)
-                loss.backward()
-                total += loss.item()
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), training["clip"] or float("inf")).item()
-            for group in optimizer.param_groups:
-                group["lr"] = training["lr"] if training["schedule"] == "constant" else peer_model.cosine_rate(
-                    step, training["steps"], training["warmup"], training["lr"], training["min_lr"])
-            optimizer.step()
-            optimizer.zero_grad()
-            wanted = expected["grad_norms"][step].item()
-            gaps[1] = max(gaps[1], abs(total - expected["losses"][step].item()))
-            gaps[2] = max(gaps[2], abs(norm - wanted) / wanted)
-        good = all(gap <= parity.LIMIT for gap in gaps)
+            gaps = [(logits - case.expected["logits"])[real].abs().max().item()]
+        gaps += case.replay(
+            model, peer_training.optimizer_of(model, case.config["training"], {}),
+            lambda batch: peer_model.weighted_loss(model(batch["inputs"], batch["lengths"]), batch["targets"],
+                                                   batch["weights"], True))
+        good = all(gap <= limit for gap in gaps)
         failed |= not good
         print(f"{path.parent.name:<16} {gaps[0]:9.1e} {gaps[1]:9.1e} {gaps[2]:11.1e}{'' if good else '  FAILED'}")
     sys.exit(1 if failed else 0)

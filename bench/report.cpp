@@ -31,4 +31,8 @@ std::string percent(double share) {
   return fmt::format("{:.0f}%", 100 * share);
 }
 
+std::string mebibytes(std::size_t bytes) {
+  return fmt::format("{:.0f} MiB", static_cast<double>(bytes) / (1 << 20));
+}
+
 }  // namespace masque::bench

@@ -14,6 +14,7 @@ nlohmann::ordered_json report(const std::string& benchmark, const Device& device
 // Two lines on stdout: where, how (`protocol`), and the ceilings.
 void print_head(const Device& device, const Ceilings& ceilings, const std::string& protocol);
 
-std::string percent(double share);  // "87%"
+std::string percent(double share);         // "87%"
+std::string mebibytes(std::size_t bytes);  // "12 MiB"
 
 }  // namespace masque::bench

@@ -9,10 +9,9 @@
 #include <vector>
 
 #include "apps/common.h"
-#include "apps/presets.h"
 #include "bench/report.h"
+#include "bench/workload.h"
 #include "kernels/philox.h"
-#include "models/source.h"
 #include "models/trainer.h"
 
 namespace masque::bench {
@@ -20,11 +19,9 @@ namespace {
 
 // The first step finds out how much memory is needed, the second is the first to touch it.
 constexpr std::int64_t kWarmup = 3;
-constexpr std::int64_t kCharacters = 200'000;
 
 struct StepOptions {
-  std::string preset = "quick", objective = "both";
-  std::vector<std::string> sets;
+  ModelOptions model;
   std::int64_t steps = 20;
   std::int64_t burst = 1;
   std::int64_t vocab = 0;
@@ -45,7 +42,7 @@ struct TimedTraining {
 };
 
 struct Row {
-  std::string objective;
+  RunConfig config;
   Spread seconds;
   double tokens = 0, flops = 0;  // a step
   double first_step = 0;         // seconds
@@ -57,18 +54,11 @@ struct Row {
   double flop_rate() const { return flops / seconds.median; }
 };
 
-std::vector<ObjectiveKind> objectives(const std::string& name) {
-  if (name == "both") return {ObjectiveKind::llada, ObjectiveKind::ar};
-  if (name == "llada" || name == "ar") return {objective_from(name)};
-  throw InputError(fmt::format("--objective {}: must be llada, ar or both", name));
-}
-
-RunConfig configured(const StepOptions& options, ObjectiveKind objective, std::int64_t vocab_size) {
-  RunConfig config = preset(options.preset, objective);
-  for (const std::string& assignment : options.sets) set_key(config, assignment);
+RunConfig training_config(const StepOptions& options, ObjectiveKind objective,
+                          std::int64_t vocab_size) {
+  RunConfig config = configured(options.model, objective, vocab_size);
   if (options.common.seed) config.training.seed = *options.common.seed;
   config.training.steps = (kWarmup + options.steps) * options.burst;
-  config.model.vocab_size = vocab_size;
   return resolve(config);
 }
 
@@ -96,7 +86,7 @@ double flops_a_token(const Transformer& transformer) {
 Row row_of(TimedTraining& training) {
   const Transformer& transformer = training.trainer.transformer();
   Row row;
-  row.objective = name_of(training.config.model.objective);
+  row.config = training.config;
   row.seconds = spread_of({training.seconds.begin() + kWarmup, training.seconds.end()});
   row.tokens = tokens_a_step(training.config);
   row.flops = row.tokens * flops_a_token(transformer);
@@ -108,12 +98,6 @@ Row row_of(TimedTraining& training) {
       micro_steps * training.trainer.micro_step_launches() + training.trainer.update_launches();
   return row;
 }
-
-// Text to train on; where a vocabulary is asked for, of uniformly drawn characters.
-struct Text {
-  Tokenizer tokenizer;
-  Splits splits;
-};
 
 std::string utf8_of(char32_t character) {  // below U+10000
   const auto byte = [](char32_t bits) { return static_cast<char>(bits); };
@@ -138,17 +122,9 @@ Text uniform_text(std::int64_t vocab) {
   Text text{Tokenizer::from_text(characters), {}};
   for (std::uint32_t index = 0; index < kCharacters; ++index) {
     const double u = uniform(philox(1, {index, 0, 0, 0})[0]);
-    text.splits.train.push_back(static_cast<std::int32_t>(
+    text.tokens.push_back(static_cast<std::int32_t>(
         Tokenizer::kSpecials + u * static_cast<double>(vocab - Tokenizer::kSpecials)));
   }
-  return text;
-}
-
-Text make_text(const StepOptions& options) {
-  if (options.vocab != 0) return uniform_text(options.vocab);
-  const Source source;
-  Text text{source.tokenizer(), {}};
-  text.splits.train = text.tokenizer.encode(source.generate(kCharacters, 1));
   return text;
 }
 
@@ -170,57 +146,64 @@ void time_burst(TimedTraining& training, Timer& timer, std::int64_t burst) {
 struct Timed {
   std::vector<Row> rows;
   std::size_t memory_bytes = 0;  // of the GPU, all trainings together; 0 on the CPU
+  std::size_t peak_bytes = 0;    // of the process, all trainings together
 };
 
 // Burst by burst, each objective in turn, so that what disturbs the machine disturbs both.
 Timed time_steps(const StepOptions& options, const Device& device) {
   const std::size_t free_before = free_bytes(device);
-  const Text text = make_text(options);
+  const Text text = options.vocab != 0 ? uniform_text(options.vocab) : synthetic_text();
+  Splits splits;
+  splits.train = text.tokens;
   std::deque<TimedTraining> trainings;
-  for (const ObjectiveKind objective : objectives(options.objective)) {
-    trainings.emplace_back(configured(options, objective, text.tokenizer.vocab_size()),
-                           text.tokenizer, text.splits, device);
+  for (const ObjectiveKind objective : objectives(options.model.objective)) {
+    trainings.emplace_back(training_config(options, objective, text.tokenizer.vocab_size()),
+                           text.tokenizer, splits, device);
   }
   const std::unique_ptr<Timer> timer = make_timer(device);
   const std::int64_t rounds = kWarmup + options.steps;
   Progress progress(rounds);
   for (std::int64_t round = 0; round < rounds; ++round) {
     for (TimedTraining& training : trainings) time_burst(training, *timer, options.burst);
-    progress.update(round + 1, fmt::format("steps of {}", options.preset));
+    progress.update(round + 1, fmt::format("steps of {}", options.model.preset));
   }
   Timed timed;
   timed.memory_bytes = free_before - free_bytes(device);
+  timed.peak_bytes = peak_bytes();
   for (TimedTraining& training : trainings) timed.rows.push_back(row_of(training));
   return timed;
 }
 
-void print(const std::vector<Row>& rows, const Ceilings& ceilings) {
+void print(const Timed& timed, const Ceilings& ceilings) {
   fmt::print("{:<9}  {:>11}  {:>9}  {:>7}  {:>10}  {:>8}  {:>10}  {:>11}\n", "objective",
              "parameters", "median ms", "IQR ms", "tokens/s", "GFLOP/s", "of product",
              "activations");
-  for (const Row& row : rows) {
-    const double mebibytes = static_cast<double>(row.activation_bytes) / (1 << 20);
+  for (const Row& row : timed.rows) {
     fmt::print("{:<9}  {:>11}  {:>9.2f}  {:>7.2f}  {:>10}  {:>8.1f}  {:>10}  {:>11}\n",
-               row.objective, grouped(row.parameters), 1e3 * row.seconds.median,
-               1e3 * row.seconds.range(), grouped(static_cast<std::int64_t>(row.token_rate())),
-               row.flop_rate() / 1e9, percent(row.flop_rate() / ceilings.product),
-               fmt::format("{:.0f} MiB", mebibytes));
+               name_of(row.config.model.objective), grouped(row.parameters),
+               1e3 * row.seconds.median, 1e3 * row.seconds.range(),
+               grouped(static_cast<std::int64_t>(row.token_rate())), row.flop_rate() / 1e9,
+               percent(row.flop_rate() / ceilings.product), mebibytes(row.activation_bytes));
   }
+  fmt::print("\npeak memory of the process{}: {}\n", timed.rows.size() > 1 ? ", of both" : "",
+             mebibytes(timed.peak_bytes));
   fmt::print(
-      "\nGFLOP/s count products: 6 · parameters in them · tokens, and attention's 12 · layers · "
+      "GFLOP/s count products: 6 · parameters in them · tokens, and attention's 12 · layers · "
       "width · context\na token, half of it for ar.\n");
 }
 
-void print_json(const std::vector<Row>& rows, const Ceilings& ceilings, const Device& device,
-                const StepOptions& options, std::size_t memory_bytes) {
+void print_json(const Timed& timed, const Ceilings& ceilings, const Device& device,
+                const StepOptions& options) {
   nlohmann::ordered_json json = report("step", device, ceilings);
-  json["preset"] = options.preset;
-  json["set"] = options.sets;
+  json["preset"] = options.model.preset;
+  json["set"] = options.model.sets;
   json["steps"] = options.steps;
   json["burst"] = options.burst;
-  if (memory_bytes > 0) json["memory_bytes"] = memory_bytes;
-  for (const Row& row : rows) {
-    json["results"].push_back({{"objective", row.objective},
+  if (timed.memory_bytes > 0) json["memory_bytes"] = timed.memory_bytes;
+  json["peak_bytes"] = timed.peak_bytes;
+  for (const Row& row : timed.rows) {
+    json["results"].push_back({{"objective", name_of(row.config.model.objective)},
+                               {"config", to_json(row.config)},
                                {"parameters", row.parameters},
                                {"tokens", row.tokens},
                                {"flops", row.flops},
@@ -245,16 +228,16 @@ void run(const StepOptions& options) {
     throw InputError(fmt::format("--burst {}: must be at least 1", options.burst));
   }
   const Device device = apply(options.common);
-  const auto [rows, memory_bytes] = time_steps(options, device);
+  const Timed timed = time_steps(options, device);
   const Ceilings ceilings = measure_ceilings(device);
-  if (options.json) return print_json(rows, ceilings, device, options, memory_bytes);
-  const std::string each = rows.size() > 1 ? " each, in turn" : "";
+  if (options.json) return print_json(timed, ceilings, device, options);
+  const std::string each = timed.rows.size() > 1 ? " each, in turn" : "";
   print_head(device, ceilings,
              options.burst == 1
-                 ? fmt::format("preset {}, {} steps{}", options.preset, options.steps, each)
-                 : fmt::format("preset {}, {} times {} steps{}", options.preset, options.steps,
-                               options.burst, each));
-  print(rows, ceilings);
+                 ? fmt::format("preset {}, {} steps{}", options.model.preset, options.steps, each)
+                 : fmt::format("preset {}, {} times {} steps{}", options.model.preset,
+                               options.steps, options.burst, each));
+  print(timed, ceilings);
 }
 
 }  // namespace
@@ -263,14 +246,7 @@ void add_step_command(CLI::App& app) {
   auto options = std::make_shared<StepOptions>();
   CLI::App* command = app.add_subcommand("step", "Time whole training steps on synthetic text");
   command->footer("Example:\n  masque-bench step --preset quick --objective both --set batch=16");
-  command
-      ->add_option("--preset", options->preset, fmt::format("{}", fmt::join(preset_names(), ", ")))
-      ->capture_default_str();
-  command->add_option("--objective", options->objective, "llada, ar or both")
-      ->capture_default_str();
-  command->add_option("--set", options->sets, "key=value, any key of config.json")
-      ->expected(1, -1)
-      ->type_name("KEY=VALUE");
+  add_model_options(*command, options->model);
   command->add_option("--steps", options->steps, "Steps to time")->capture_default_str();
   command
       ->add_option("--burst", options->burst,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <fstream>
+#include <string>
 
 #include "core/check.h"
 #ifdef MASQUE_CUDA
@@ -92,6 +94,15 @@ std::size_t free_bytes([[maybe_unused]] const Device& device) {
   if (on_gpu(device)) GPU_CHECK(cudaMemGetInfo(&free, &total));
 #endif
   return free;
+}
+
+std::size_t peak_bytes() {
+  std::ifstream status("/proc/self/status");
+  const std::string key = "VmHWM:";
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind(key, 0) == 0) return std::stoull(line.substr(key.size())) << 10;  // from kB
+  }
+  throw Error("/proc/self/status says no VmHWM: the peak memory is unknown");
 }
 
 Spread spread_of(std::vector<double> values) {

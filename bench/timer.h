@@ -32,6 +32,9 @@ class CacheFlush {
 
 // Free memory of a GPU, as the driver counts; 0 on the CPU.
 std::size_t free_bytes(const Device& device);
+// The most memory that this process has held. Linux's VmHWM: getrusage would count in the program
+// that started this one.
+std::size_t peak_bytes();
 
 struct Spread {
   double median = 0, first_quartile = 0, third_quartile = 0;

@@ -1,20 +1,24 @@
 // masque-parity OUT: what tests/parity_pytorch.py repeats in PyTorch. Trains each block family and
-// objective for some steps and writes, a folder each: config.json, model.safetensors (the first
-// weights), batches.safetensors (inputs, targets, weights, lengths of each micro-batch, as F32),
-// expected.safetensors (logits of the first micro-batch; losses, gradient norms).
+// objective, or with --preset one model on synthetic text, for some steps and writes, a folder
+// each: config.json, model.safetensors (the first weights), batches.safetensors (inputs, targets,
+// weights, lengths of each micro-batch, as F32), expected.safetensors (logits of the first
+// micro-batch; losses, gradient norms).
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <deque>
 #include <nlohmann/json.hpp>
 
+#include "apps/presets.h"
 #include "core/check.h"
 #include "models/checkpoint.h"
 #include "models/config.h"
 #include "models/dataset.h"
 #include "models/objective.h"
 #include "models/run.h"
+#include "models/source.h"
 #include "models/tokenizer.h"
 #include "models/trainer.h"
 #include "tests/support/random.h"
@@ -24,27 +28,38 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kSteps = 20, kAccumulation = 2;
+constexpr std::int64_t kCharacters = 200'000;  // of synthetic text
 
 // Arrays kept until they are written.
 class ArrayFile {
  public:
-  template <class Value>
-  void add(const std::string& name, const Shape& shape, std::span<const Value> values) {
-    const auto& kept = kept_.emplace_back(values.begin(), values.end());
-    arrays_.push_back({name, shape, DType::f32, kept.data()});
+  void add(const std::string& name, const std::vector<double>& values) {
+    add(name, {static_cast<std::int64_t>(values.size())}, values.data());
+  }
+  void add(const std::string& name, const Tensor& tensor) {
+    switch (tensor.dtype) {
+      case DType::f32:
+        return add(name, tensor.shape, tensor.as<float>());
+      case DType::f64:
+        return add(name, tensor.shape, tensor.as<double>());
+      case DType::bf16:
+        return add(name, tensor.shape, tensor.as<bf16>());
+      case DType::i32:
+        return add(name, tensor.shape, tensor.as<std::int32_t>());
+    }
   }
   void write(const fs::path& file) const { write_safetensors(file, arrays_, {}); }
 
  private:
+  template <class Value>
+  void add(const std::string& name, const Shape& shape, const Value* values) {
+    const auto& kept = kept_.emplace_back(values, values + shape.count());
+    arrays_.push_back({name, shape, DType::f32, kept.data()});
+  }
+
   std::deque<std::vector<float>> kept_;
   std::vector<HostArray> arrays_;
 };
-
-template <class Value>
-std::span<const Value> values_of(const Tensor& tensor) {
-  return {tensor.as<Value>(), static_cast<std::size_t>(tensor.shape.count())};
-}
 
 // Some text that repeats enough to be learned and whose last sequence is short.
 std::string sample_text() {
@@ -64,12 +79,20 @@ void disturb(ParameterStore& store) {
   }
 }
 
-void write_case(const fs::path& folder, const RunConfig& config, const Tokenizer& tokenizer,
-                const Splits& splits) {
-  const Device device = make_device("cpu", "f32");
+struct Case {
+  fs::path folder;
+  RunConfig config;  // resolved
+  std::string dtype = "f32";
+  bool disturbed = true;
+};
+
+void write_case(const Case& wanted, const Tokenizer& tokenizer, const Splits& splits) {
+  const Device device = make_device("cpu", wanted.dtype);
+  const fs::path& folder = wanted.folder;
+  const RunConfig& config = wanted.config;
   const TrainingConfig& training = config.training;
   Trainer trainer(config, tokenizer, splits, device);
-  disturb(trainer.transformer().parameters());
+  if (wanted.disturbed) disturb(trainer.transformer().parameters());
   fs::create_directories(folder);
   write_file(folder / "config.json", to_json(config).dump(2) + "\n");
   save_model(folder / "model.safetensors", trainer.transformer());
@@ -79,11 +102,10 @@ void write_case(const fs::path& folder, const RunConfig& config, const Tokenizer
                             training.seed);
   Arena arena(device, "parity");
   Batch batch = objective.allocate(arena, training.batch);
-  const std::int64_t rows = training.batch * kAccumulation, L = objective.sequence_length();
-  const Shape shape{training.batch, config.model.context};
+  const std::int64_t rows = training.batch * training.accumulation, L = objective.sequence_length();
   ArrayFile batches, expected;
   std::vector<double> losses, grad_norms;
-  for (std::int64_t step = 0; step < kSteps; ++step) {
+  for (std::int64_t step = 0; step < training.steps; ++step) {
     std::vector<std::int32_t> tokens(static_cast<std::size_t>(rows * L)), lengths;
     std::int64_t scored = 0;
     for (std::int64_t row = 0; row < rows; ++row) {
@@ -91,7 +113,7 @@ void write_case(const fs::path& folder, const RunConfig& config, const Tokenizer
       lengths.push_back(static_cast<std::int32_t>(objective.scored(real)));
       scored += lengths.back();
     }
-    for (std::int64_t micro = 0; micro < kAccumulation; ++micro) {
+    for (std::int64_t micro = 0; micro < training.accumulation; ++micro) {
       const std::int64_t first = micro * training.batch;
       StepState state;
       state.seed = training.seed;
@@ -103,17 +125,16 @@ void write_case(const fs::path& folder, const RunConfig& config, const Tokenizer
       objective.prepare(device, batch, &state, rows);
 
       const std::string name = fmt::format("{}.{}.", step, micro);
-      batches.add(name + "inputs", shape, values_of<std::int32_t>(batch.inputs));
-      batches.add(name + "targets", shape, values_of<std::int32_t>(batch.loss.targets));
-      batches.add(name + "weights", shape, values_of<float>(batch.loss.weights));
-      batches.add(name + "lengths", {training.batch}, values_of<std::int32_t>(batch.lengths));
+      batches.add(name + "inputs", batch.inputs);
+      batches.add(name + "targets", batch.loss.targets);
+      batches.add(name + "weights", batch.loss.weights);
+      batches.add(name + "lengths", batch.lengths);
       if (step == 0 && micro == 0) {
         Arena inference(device, "inference");
         Tape tape(inference, Tape::Mode::inference);
         Transformer& network = trainer.transformer();
         const Tensor hidden = network.hidden(tape, batch.inputs, &batch.lengths, nullptr);
-        const Tensor logits = network.head(tape, hidden);
-        expected.add("logits", logits.shape, values_of<float>(logits));
+        expected.add("logits", network.head(tape, hidden));
       }
     }
     trainer.step();
@@ -121,8 +142,8 @@ void write_case(const fs::path& folder, const RunConfig& config, const Tokenizer
     losses.push_back(metrics.loss);
     grad_norms.push_back(metrics.grad_norm);
   }
-  expected.add("losses", {kSteps}, std::span<const double>(losses));
-  expected.add("grad_norms", {kSteps}, std::span<const double>(grad_norms));
+  expected.add("losses", losses);
+  expected.add("grad_norms", grad_norms);
   batches.write(folder / "batches.safetensors");
   expected.write(folder / "expected.safetensors");
   fmt::print("{}: loss {:.4f} to {:.4f}\n", folder.filename().string(), losses.front(),
@@ -155,25 +176,71 @@ void write_all(const fs::path& out) {
       }
       for (const char* key : variant.keys) set_key(config, key);
       config.model.vocab_size = tokenizer.vocab_size();
-      write_case(out / fmt::format("{}-{}", variant.name, name_of(kind)), resolve(config),
+      write_case({.folder = out / fmt::format("{}-{}", variant.name, name_of(kind)),
+                  .config = resolve(config)},
                  tokenizer, split_tokens(tokens, 1, 0));
     }
   }
+}
+
+struct Options {
+  std::string out, preset, objective = "llada", dtype = "f32";
+  std::vector<std::string> sets;
+  std::int64_t steps = 5;
+  bool disturb = false;
+};
+
+void write_preset(const Options& options) {
+  RunConfig config = preset(options.preset, objective_from(options.objective));
+  for (const std::string& assignment : options.sets) set_key(config, assignment);
+  set_key(config, fmt::format("steps={}", options.steps));
+  const Source source;
+  const Tokenizer tokenizer = source.tokenizer();
+  config.model.vocab_size = tokenizer.vocab_size();
+  write_case(
+      {.folder = fs::path(options.out) / fmt::format("{}-{}", options.preset, options.objective),
+       .config = resolve(config),
+       .dtype = options.dtype,
+       .disturbed = options.disturb},
+      tokenizer, split_tokens(tokenizer.encode(source.generate(kCharacters, 1)), 1, 0));
+}
+
+void add_options(CLI::App& app, Options& options) {
+  app.add_option("OUT", options.out, "Folder that the cases are written to")->required();
+  CLI::Option* preset =
+      app.add_option("--preset", options.preset,
+                     fmt::format("One case, of a preset: {}", fmt::join(preset_names(), ", ")));
+  const auto of_preset = [&](CLI::Option* option) { option->needs(preset); };
+  of_preset(app.add_option("--objective", options.objective, "llada or ar"));
+  of_preset(app.add_option("--steps", options.steps, "Steps, which the schedule spans"));
+  of_preset(app.add_option("--set", options.sets, "key=value, any key of config.json")
+                ->expected(1, -1)
+                ->type_name("KEY=VALUE"));
+  of_preset(app.add_option("--dtype", options.dtype, "f32, or another of the CPU's"));
+  of_preset(app.add_flag("--disturb", options.disturb,
+                         "Adds noise to all weights: their logits are far from alike"));
 }
 
 }  // namespace
 }  // namespace masque::test
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    fmt::print(stderr, "usage: masque-parity OUT\n");
-    return 2;
-  }
+  CLI::App app{"Writes what tests/parity_pytorch.py and bench/compare_pytorch.py repeat"};
+  app.name("masque-parity");
+  masque::test::Options options;
+  masque::test::add_options(app, options);
   try {
-    masque::test::write_all(argv[1]);
+    app.parse(argc, argv);
+    if (options.preset.empty()) {
+      masque::test::write_all(options.out);
+    } else {
+      masque::test::write_preset(options);
+    }
     return 0;
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
   } catch (const std::exception& error) {
     fmt::print(stderr, "masque-parity: {}\n", error.what());
-    return 1;
+    return dynamic_cast<const masque::InputError*>(&error) != nullptr ? 2 : 1;
   }
 }

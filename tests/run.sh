@@ -108,6 +108,10 @@ else
   skip "tests" "the build failed"
 fi
 
+if ! /usr/bin/python3 -c 'import torch' 2> /dev/null; then
+  skip "the PyTorch half of compare-pytorch-script" "/usr/bin/python3 has no torch"
+fi
+
 heading "parity with PyTorch"
 if [ $built = no ]; then
   skip "parity with PyTorch" "the build failed"
