@@ -111,16 +111,15 @@ void multiply_block(Out* c, std::int64_t c_stride, const Strided<Unit>& rows, co
     Block<Unit> block;
     multiply(block.values, width, m, count, false);
     for (std::int64_t row = 0; row < count; ++row) {
-      const Lane* sums = block.values + row * width;
+      Lane* sums = block.values + row * width;
       Out* to = at + row * c_stride;
+      if (bias != nullptr) {
+#pragma omp simd
+        for (std::int64_t n = 0; n < filled; ++n) sums[n] += static_cast<Lane>(bias[n]);
+      }
       if (accumulate) {
 #pragma omp simd
         for (std::int64_t n = 0; n < filled; ++n) to[n] = static_cast<Out>(to[n] + sums[n]);
-      } else if (bias != nullptr) {
-#pragma omp simd
-        for (std::int64_t n = 0; n < filled; ++n) {
-          to[n] = static_cast<Out>(sums[n] + static_cast<Lane>(bias[n]));
-        }
       } else {
 #pragma omp simd
         for (std::int64_t n = 0; n < filled; ++n) to[n] = static_cast<Out>(sums[n]);

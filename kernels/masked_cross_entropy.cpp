@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "kernels/level.h"
 #include "kernels/row_chunks.h"
@@ -59,6 +60,22 @@ stat_t<Real> sum_exp(const Real* logits, const stat_t<Real>* allowed, std::int64
   return sum;
 }
 
+// The gradient in one rounding, from logits that it may overwrite: for types too narrow to keep
+// terms in.
+template <class Real>
+void gradient_of_logits(Real* dlogits, const Real* logits, const stat_t<Real>* allowed,
+                        std::int64_t V, stat_t<Real> max, stat_t<Real> scale, std::int32_t target,
+                        stat_t<Real> weight) {
+  using Stat = stat_t<Real>;
+  const Stat of_target = fast_exp(Stat(logits[target]) - max) * scale - weight;
+#pragma omp simd
+  for (std::int64_t v = 0; v < V; ++v) {
+    const Stat term = fast_exp(Stat(logits[v]) - max) * scale;
+    dlogits[v] = static_cast<Real>(allowed[v] != 0 ? term : 0);
+  }
+  dlogits[target] = static_cast<Real>(of_target);
+}
+
 template <class Real>
 bool is_first_max(const Real* logits, const stat_t<Real>* allowed, std::int32_t target,
                   stat_t<Real> max) {
@@ -81,13 +98,18 @@ void one_position(const MaskedCrossEntropy<Real>& args, const stat_t<Real>* allo
   const Stat max = max_logit(logits, allowed, V);
   const double below_max = double(max) - double(logits[target]);
   if (args.correct != nullptr) args.correct[n] = is_first_max(logits, allowed, target, max);
-  const Stat sum = sum_exp(logits, allowed, V, max, dlogits);
+  constexpr bool keeps_terms = std::is_same_v<Real, Stat>;
+  const Stat sum = sum_exp(logits, allowed, V, max, keeps_terms ? dlogits : nullptr);
   args.nll[n] = static_cast<Stat>(below_max + std::log(double(sum)));
   if (dlogits == nullptr) return;
   const Stat weight = args.weights[n], scale = weight / sum;
+  if constexpr (!keeps_terms) {
+    return gradient_of_logits(dlogits, logits, allowed, V, max, scale, target, weight);
+  } else {
 #pragma omp simd
-  for (std::int64_t v = 0; v < V; ++v) dlogits[v] = static_cast<Real>(dlogits[v] * scale);
-  dlogits[target] = static_cast<Real>(dlogits[target] - weight);
+    for (std::int64_t v = 0; v < V; ++v) dlogits[v] *= scale;
+    dlogits[target] -= weight;
+  }
 }
 
 }  // namespace
