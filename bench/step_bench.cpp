@@ -11,6 +11,7 @@
 #include "apps/common.h"
 #include "bench/report.h"
 #include "bench/workload.h"
+#include "core/profile.h"
 #include "kernels/philox.h"
 #include "models/trainer.h"
 
@@ -25,7 +26,7 @@ struct StepOptions {
   std::int64_t steps = 20;
   std::int64_t burst = 1;
   std::int64_t vocab = 0;
-  bool json = false;
+  bool json = false, profile = false;
   CommonOptions common;
 };
 
@@ -38,6 +39,7 @@ struct TimedTraining {
   RunConfig config;
   Trainer trainer;
   std::vector<double> seconds;  // a step of each burst; warm-up first
+  std::vector<OpTime> profile;  // of all steps but the warm-up
   double first_step = 0;        // seconds by the wall, memory and algorithms found
 };
 
@@ -48,7 +50,8 @@ struct Row {
   double first_step = 0;         // seconds
   std::int64_t parameters = 0;
   std::size_t activation_bytes = 0;
-  std::size_t launches = 0;  // a step; 0 on the CPU
+  std::size_t launches = 0;     // a step; 0 on the CPU
+  std::vector<OpTime> profile;  // of a step; of a GPU: nothing
 
   double token_rate() const { return tokens / seconds.median; }
   double flop_rate() const { return flops / seconds.median; }
@@ -83,7 +86,7 @@ double flops_a_token(const Transformer& transformer) {
          static_cast<double>(attention) / (transformer.causal() ? 2 : 1);
 }
 
-Row row_of(TimedTraining& training) {
+Row row_of(TimedTraining& training, std::int64_t burst) {
   const Transformer& transformer = training.trainer.transformer();
   Row row;
   row.config = training.config;
@@ -96,6 +99,12 @@ Row row_of(TimedTraining& training) {
   const auto micro_steps = static_cast<std::size_t>(training.config.training.accumulation);
   row.launches =
       micro_steps * training.trainer.micro_step_launches() + training.trainer.update_launches();
+  row.profile = training.profile;
+  const auto steps = static_cast<std::int64_t>(training.seconds.size() - kWarmup) * burst;
+  for (OpTime& time : row.profile) {
+    time.seconds /= static_cast<double>(steps);
+    time.calls /= steps;
+  }
   return row;
 }
 
@@ -136,9 +145,13 @@ void time_burst(TimedTraining& training, Timer& timer, std::int64_t burst) {
     training.first_step = wall.seconds();
     --burst;
   }
+  const bool counts = training.seconds.size() >= kWarmup;
+  profile_into(counts && !on_gpu(training.trainer.transformer().device()) ? &training.profile
+                                                                          : nullptr);
   timer.start();
   for (std::int64_t step = 0; step < burst; ++step) training.trainer.step();
   timer.stop();
+  profile_into(nullptr);
   training.seconds.push_back(timer.seconds() /
                              static_cast<double>(std::max<std::int64_t>(burst, 1)));
 }
@@ -170,7 +183,7 @@ Timed time_steps(const StepOptions& options, const Device& device) {
   Timed timed;
   timed.memory_bytes = free_before - free_bytes(device);
   timed.peak_bytes = peak_bytes();
-  for (TimedTraining& training : trainings) timed.rows.push_back(row_of(training));
+  for (TimedTraining& training : trainings) timed.rows.push_back(row_of(training, options.burst));
   return timed;
 }
 
@@ -190,6 +203,22 @@ void print(const Timed& timed, const Ceilings& ceilings) {
   fmt::print(
       "GFLOP/s count products: 6 · parameters in them · tokens, and attention's 12 · layers · "
       "width · context\na token, half of it for ar.\n");
+}
+
+// The ops of a step, the longest first, and what is left between them.
+void print_profile(const Row& row) {
+  std::vector<OpTime> ops = row.profile;
+  std::sort(ops.begin(), ops.end(),
+            [](const OpTime& a, const OpTime& b) { return a.seconds > b.seconds; });
+  fmt::print("\n{:<9}  {:<20}  {:<8}  {:>5}  {:>9}  {:>5}\n", name_of(row.config.model.objective),
+             "op", "pass", "calls", "ms a step", "share");
+  double total = 0;
+  for (const OpTime& op : ops) total += op.seconds;
+  for (const OpTime& op : ops) {
+    fmt::print("{:<9}  {:<20}  {:<8}  {:>5}  {:>9.2f}  {:>5}\n", "", op.op,
+               op.pass == Pass::forward ? "forward" : "backward", op.calls, 1e3 * op.seconds,
+               percent(op.seconds / total));
+  }
 }
 
 void print_json(const Timed& timed, const Ceilings& ceilings, const Device& device,
@@ -216,6 +245,13 @@ void print_json(const Timed& timed, const Ceilings& ceilings, const Device& devi
                                {"activation_bytes", row.activation_bytes},
                                {"first_step_ms", 1e3 * row.first_step},
                                {"launches", row.launches}});
+    for (const OpTime& op : row.profile) {
+      json["results"].back()["profile"].push_back(
+          {{"op", op.op},
+           {"pass", op.pass == Pass::forward ? "forward" : "backward"},
+           {"calls", op.calls},
+           {"ms", 1e3 * op.seconds}});
+    }
   }
   fmt::print("{}\n", json.dump());
 }
@@ -228,6 +264,10 @@ void run(const StepOptions& options) {
     throw InputError(fmt::format("--burst {}: must be at least 1", options.burst));
   }
   const Device device = apply(options.common);
+  if (options.profile && on_gpu(device)) {
+    throw InputError(
+        "--profile times ops by the wall, which a GPU is behind: use nsys, or --device cpu");
+  }
   const Timed timed = time_steps(options, device);
   const Ceilings ceilings = measure_ceilings(device);
   if (options.json) return print_json(timed, ceilings, device, options);
@@ -238,6 +278,8 @@ void run(const StepOptions& options) {
                  : fmt::format("preset {}, {} times {} steps{}", options.model.preset,
                                options.steps, options.burst, each));
   print(timed, ceilings);
+  if (!options.profile) return;
+  for (const Row& row : timed.rows) print_profile(row);
 }
 
 }  // namespace
@@ -256,6 +298,7 @@ void add_step_command(CLI::App& app) {
   command->add_option("--vocab", options->vocab,
                       "Vocabulary of uniformly drawn characters; default: the synthetic text's");
   add_common_options(*command, options->common);
+  command->add_flag("--profile", options->profile, "Also the time of each op (on the CPU)");
   command->add_flag("--json", options->json, "One JSON object on stdout");
   command->callback([options] { run(*options); });
 }

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <optional>
 
 namespace masque {
 namespace {
 
-std::optional<std::vector<OpTime>> times;  // nothing: off
+std::vector<OpTime>* times = nullptr;  // null: off
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -15,22 +14,16 @@ double now() {
 
 }  // namespace
 
-void start_profile() {
-  times.emplace();
-}
-
-std::vector<OpTime> stop_profile() {
-  std::vector<OpTime> result = times.value_or(std::vector<OpTime>());
-  times.reset();
-  return result;
+void profile_into(std::vector<OpTime>* list) {
+  times = list;
 }
 
 TimedOp::TimedOp(const char* op, Pass pass) : op_(op), pass_(pass) {
-  if (times) start_ = now();
+  if (times != nullptr) start_ = now();
 }
 
 TimedOp::~TimedOp() {
-  if (!times || start_ == 0) return;
+  if (times == nullptr || start_ == 0) return;
   const double seconds = now() - start_;
   auto found = std::find_if(times->begin(), times->end(), [&](const OpTime& time) {
     return time.op == op_ && time.pass == pass_;

@@ -1,7 +1,8 @@
-// Where a step's time goes, op by op. Off unless started; then every op is timed by the wall, so on
-// the CPU only: a GPU runs what it was given later.
+// Where a step's time goes, op by op: by the wall, so on the CPU only. A GPU runs later what it was
+// given.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,11 +14,11 @@ struct OpTime {
   std::string op;
   Pass pass;
   double seconds = 0;
-  long long calls = 0;
+  std::int64_t calls = 0;
 };
 
-void start_profile();                // forgets what was timed before
-std::vector<OpTime> stop_profile();  // in the order in which the ops first ran
+// From here on each op adds to `times`, in the order in which they first ran; null: no more.
+void profile_into(std::vector<OpTime>* times);
 
 // Times a scope as `op`. Scopes do not nest.
 class TimedOp {

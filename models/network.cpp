@@ -60,12 +60,7 @@ Tensor CachedDecoder::run(const Tensor& ids) {
         "decoder: {} tokens after {} exceed the context of {}", n, past_,
         transformer_.config().context);
   Tape tape(arena_, Tape::Mode::inference);
-  Tensor hidden = transformer_.decode(tape, ids, caches_, past_);
-  if (n > 1) {
-    std::vector<std::int64_t> last(static_cast<std::size_t>(B_));
-    for (std::int64_t b = 0; b < B_; ++b) last[static_cast<std::size_t>(b)] = b * n + n - 1;
-    hidden = gather_rows(tape, hidden, last);
-  }
+  const Tensor hidden = transformer_.decode(tape, ids, caches_, past_);
   past_ += n;
   return transformer_.head(tape, hidden);
 }
@@ -79,9 +74,8 @@ void Network::predict(const PredictorInput& input, std::span<double> logits) {
   Tensor lengths;
   if (!input.lengths.empty()) lengths = device_ids(arena_, {input.B}, input.lengths);
   const Tensor hidden =
-      transformer_.hidden(tape, ids, input.lengths.empty() ? nullptr : &lengths, nullptr);
-  const Tensor wanted = gather_rows(tape, hidden, input.rows);
-  read_logits(arena_.device(), transformer_.head(tape, wanted), logits);
+      transformer_.hidden_at(tape, ids, input.lengths.empty() ? nullptr : &lengths, input.rows);
+  read_logits(arena_.device(), transformer_.head(tape, hidden), logits);
 }
 
 std::unique_ptr<CachedDecoder> Network::make_decoder(std::int64_t B) {

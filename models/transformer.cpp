@@ -103,7 +103,8 @@ Dropout Transformer::dropout(const Tape& tape, const StepState* state, std::uint
 
 template <class Attend>
 Tensor Transformer::run(Tape& tape, const Tensor& ids, const StepState* state,
-                        std::int64_t first_position, Attend attend) {
+                        std::int64_t first_position,
+                        std::optional<std::span<const std::int64_t>> rows, Attend attend) {
   const auto residual_dropout = [&](std::size_t number) {
     return dropout(tape, state, stream_of(Purpose::dropout, static_cast<std::uint32_t>(number)));
   };
@@ -116,8 +117,13 @@ Tensor Transformer::run(Tape& tape, const Tensor& ids, const StepState* state,
     if (config_.position == "rope") {
       qkv = rope(tape, qkv, config_.heads, config_.rope_theta, first_position);
     }
-    const Tensor attended = apply(tape, attend(layer, qkv), block.out);
-    x = residual_norm(tape, x.stream, attended, residual_dropout(1 + 2 * layer), block.norm2);
+    Tensor attended = attend(layer, qkv), stream = x.stream;
+    if (rows && layer + 1 == blocks_.size()) {
+      attended = gather_rows(tape, attended, *rows);
+      stream = gather_rows(tape, stream, *rows);
+    }
+    x = residual_norm(tape, stream, apply(tape, attended, block.out),
+                      residual_dropout(1 + 2 * layer), block.norm2);
 
     const Tensor up = apply(tape, x.normed, block.up);
     const Tensor active = config_.mlp == "swiglu" ? swiglu(tape, up) : gelu(tape, up);
@@ -125,14 +131,21 @@ Tensor Transformer::run(Tape& tape, const Tensor& ids, const StepState* state,
     x = residual_norm(tape, x.stream, down, residual_dropout(2 + 2 * layer),
                       layer + 1 < blocks_.size() ? blocks_[layer + 1].norm1 : norm_);
   }
-  return x.normed;
+  return rows && blocks_.empty() ? gather_rows(tape, x.normed, *rows) : x.normed;
 }
 
 Tensor Transformer::hidden(Tape& tape, const Tensor& ids, const Tensor* lengths,
                            const StepState* state) {
-  return run(tape, ids, state, 0, [&](std::size_t layer, const Tensor& qkv) {
+  return run(tape, ids, state, 0, std::nullopt, [&](std::size_t layer, const Tensor& qkv) {
     const std::uint32_t stream = stream_of(Purpose::attention, static_cast<std::uint32_t>(layer));
     return attention(tape, qkv, config_.heads, causal(), lengths, dropout(tape, state, stream));
+  });
+}
+
+Tensor Transformer::hidden_at(Tape& tape, const Tensor& ids, const Tensor* lengths,
+                              std::span<const std::int64_t> rows) {
+  return run(tape, ids, nullptr, 0, rows, [&](std::size_t, const Tensor& qkv) {
+    return attention(tape, qkv, config_.heads, causal(), lengths, Dropout());
   });
 }
 
@@ -147,7 +160,12 @@ LossResult Transformer::loss(Tape& tape, const Tensor& hidden, const LossInputs&
 
 Tensor Transformer::decode(Tape& tape, const Tensor& ids, std::vector<KeyValueCache>& caches,
                            std::int64_t past) {
-  return run(tape, ids, nullptr, past, [&](std::size_t layer, const Tensor& qkv) {
+  const std::int64_t B = ids.shape[0], T = ids.shape[1];
+  std::vector<std::int64_t> last;
+  for (std::int64_t b = 0; b < B && T > 1; ++b) last.push_back(b * T + T - 1);
+  std::optional<std::span<const std::int64_t>> rows;
+  if (T > 1) rows = last;
+  return run(tape, ids, nullptr, past, rows, [&](std::size_t layer, const Tensor& qkv) {
     return attention_decode(tape, qkv, config_.heads, caches.at(layer), past);
   });
 }

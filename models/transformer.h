@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,12 +28,17 @@ class Transformer {
   // ids (B,T) i32 → final hidden states (B,T,C), normed. lengths: (B) i32 or null. state: for
   // dropout; null where the tape is for inference.
   Tensor hidden(Tape& tape, const Tensor& ids, const Tensor* lengths, const StepState* state);
+  // The same at `rows` of the B·T positions alone, (K,C): what follows the last attention is
+  // computed for them only. Inference only.
+  Tensor hidden_at(Tape& tape, const Tensor& ids, const Tensor* lengths,
+                   std::span<const std::int64_t> rows);
   // hidden (…,C) → logits (…,V).
   Tensor head(Tape& tape, const Tensor& hidden);
   // hidden (B,T,C) → the loss of its logits.
   LossResult loss(Tape& tape, const Tensor& hidden, const LossInputs& inputs,
                   const LossTotals& totals);
-  // ids (B,T) of T new positions after `past` → hidden states; caches: one a layer. Inference only.
+  // ids (B,T) of T new positions after `past` → hidden states of the last of them, (B,C); caches:
+  // one a layer. Inference only.
   Tensor decode(Tape& tape, const Tensor& ids, std::vector<KeyValueCache>& caches,
                 std::int64_t past);
 
@@ -55,10 +62,10 @@ class Transformer {
   Linear add_linear(const std::string& name, std::int64_t out, std::int64_t in);
   Tensor apply(Tape& tape, const Tensor& x, const Linear& linear) const;
   Dropout dropout(const Tape& tape, const StepState* state, std::uint32_t stream) const;
-  // Embedding, blocks and final norm around `attend(layer, qkv)`.
+  // Embedding, blocks and final norm around `attend(layer, qkv)`. rows: of hidden_at, or nothing.
   template <class Attend>
   Tensor run(Tape& tape, const Tensor& ids, const StepState* state, std::int64_t first_position,
-             Attend attend);
+             std::optional<std::span<const std::int64_t>> rows, Attend attend);
 
   ModelConfig config_;
   ParameterStore parameters_;
