@@ -3,6 +3,11 @@
 //
 // The gradient rule: an activation has one consumer, so its gradient is written, once; parameters
 // have many uses, so theirs are accumulated (+=).
+//
+// So the gradient of an activation lives, in the backward, from its consumer to its producer, and
+// nowhere else. Seen from the forward that is from the op that makes it to the op that reads it:
+// its memory is given, as ops are recorded, to activations that come later. After a backward only
+// the gradients of the first activations are whole.
 #pragma once
 
 #include <functional>
@@ -50,6 +55,7 @@ class Tape {
   template <class Kernel>
   void record(const char* op, Kernel kernel) {
     if (mode_ != Mode::training) return;
+    release_read_grads();
     backward_.push_back([this, op, kernel = std::move(kernel)] {
       const TimedOp timed(op, Pass::backward);
       std::visit(kernel, arena_.device());
@@ -62,11 +68,22 @@ class Tape {
   const Device& device() const { return arena_.device(); }
 
  private:
+  // Memory of a gradient. released: read by the op that is being recorded, free once it is.
+  struct Grad {
+    void* memory;
+    std::size_t bytes;
+    enum { held, released, free } state;
+  };
+
   Tensor named(Tensor tensor);
+  void* take_grad(const Shape& shape, DType dtype);
+  void set_grad(const void* memory, decltype(Grad::state) state);
+  void release_read_grads();
 
   Arena& arena_;
   Mode mode_;
   std::vector<const char*> consumer_;  // by id; null: none yet
+  std::vector<Grad> grads_;
   std::vector<std::function<void()>> backward_;
 };
 

@@ -19,7 +19,7 @@ namespace masque {
 namespace MASQUE_LEVEL {
 namespace {
 
-constexpr std::int64_t kQueryRows = 32;  // scores of so many queries exist at a time, per thread
+constexpr std::int64_t kQueryRows = 48;  // scores of so many queries exist at a time, per thread
 
 // One head of one sequence, inside qkv (B,T,3,NH,HS) and out (B,T,NH,HS).
 struct Head {

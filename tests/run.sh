@@ -141,7 +141,7 @@ skip "[slow] tests under sanitizers" "they ran without; here they would take man
 heading "CUDA by nvcc (preset cuda; host code, which is the same, unoptimised)"
 if command -v nvcc > /dev/null; then
   if command -v ccache > /dev/null; then export CMAKE_CUDA_COMPILER_LAUNCHER=ccache; fi
-  if check "configure cuda" cmake --preset cuda -B build/nvcc -DCMAKE_BUILD_TYPE=Debug \
+  if check "configure cuda" cmake --preset cuda -B build/nvcc -DCMAKE_BUILD_TYPE=Debug -DMASQUE_LEVELS= \
     -DCMAKE_CXX_FLAGS_DEBUG=-O0 -DCMAKE_CUDA_FLAGS_DEBUG=-O3; then
     check "build cuda" cmake --build build/nvcc -j "$jobs" --target masque || true
   fi

@@ -77,6 +77,17 @@ TEST_CASE("an unknown command is named, with the nearest", "[cpu]") {
   check_refused(folder.path(), {"train", "run", "--stpes", "3"}, {"--stpes"});
 }
 
+TEST_CASE("an instruction set that is not there is refused, with those that are", "[cpu]") {
+  const ProcessResult wrong = run_program(MASQUE_BINARY, {"doctor"}, {}, "MASQUE_CPU=sse9");
+  INFO(wrong.err);
+  CHECK(wrong.code == 2);
+  CHECK(wrong.out.empty());
+  CHECK_THAT(wrong.err, Catch::StartsWith("masque: MASQUE_CPU=sse9: must be one of portable"));
+  const ProcessResult right = run_program(MASQUE_BINARY, {"doctor"}, {}, "MASQUE_CPU=portable");
+  CHECK(right.code == 0);
+  CHECK_THAT(right.out, Contains("cpu portable f32"));
+}
+
 TEST_CASE("train refuses bad data", "[cpu]") {
   const Bench bench;
   const auto with_data = [&](const std::string& file) {

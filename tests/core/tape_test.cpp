@@ -88,6 +88,35 @@ TEST_CASE("tape: a sum shares its gradient with its first term", "[cpu]") {
   CHECK(stream.data != residual.data);
 }
 
+TEST_CASE("tape: a gradient's memory goes to activations made after its reader", "[cpu]") {
+  Arena arena(kCpu, "test");
+  Tape tape(arena, Tape::Mode::training);
+  const auto op = [&tape](const Tensor& x, const Shape& shape) {
+    tape.consume(x, "op");
+    const Tensor out = tape.activation(shape);
+    tape.record("op", [](auto) {});
+    return out;
+  };
+  const Tensor a = tape.activation({8});
+  const Tensor b = op(a, {8}), c = op(b, {8}), d = op(c, {4}), e = op(d, {9});
+  CHECK(b.grad != a.grad);  // both are there in the backward of the op between them
+  CHECK(c.grad == a.grad);
+  CHECK(d.grad == b.grad);  // a smaller one fits
+  CHECK(e.grad != a.grad);  // a larger one does not
+  CHECK(e.grad != b.grad);
+
+  // A residual stream: its gradient is there from its first reader's op to its last.
+  const Tensor start = tape.activation({8});
+  const Tensor branch = op(tape.activation({8}), {8});
+  tape.consume(start, "sum");
+  tape.consume(branch, "sum");
+  const Tensor stream = tape.activation_sharing_grad(start);
+  tape.record("sum", [](auto) {});
+  const Tensor later = op(tape.activation({8}), {8});
+  CHECK(stream.grad == start.grad);
+  CHECK(later.grad != stream.grad);
+}
+
 TEST_CASE("tape: what is not an activation has any number of consumers", "[cpu]") {
   Arena arena(kCpu, "test");
   Tape tape(arena, Tape::Mode::training);

@@ -113,6 +113,27 @@ TEST_CASE("padding past a row's length changes nothing before it", "[cpu]") {
   }
 }
 
+TEST_CASE("logits of some positions are those of all", "[cpu]") {
+  const ObjectiveKind objective = GENERATE(ObjectiveKind::llada, ObjectiveKind::ar);
+  const bool modern = GENERATE(false, true);
+  constexpr std::int64_t B = 2, T = 9, V = 23;
+  Transformer transformer(model(objective, modern), On<Cpu, double>{});
+  transformer.initialise(1);
+  scramble(transformer);
+  Network network(transformer);
+  const std::vector<std::int32_t> ids = random_ids(B * T), lengths{9, 6};
+  const std::vector<double> all = all_logits(network, ids, B, T, lengths);
+  const std::vector<std::int64_t> rows{14, 3, 0};
+  std::vector<double> some(rows.size() * V);
+  network.predict({ids, lengths, B, T, rows}, some);
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    for (std::size_t v = 0; v < V; ++v) {
+      const std::size_t at = static_cast<std::size_t>(rows[row]) * V + v;
+      REQUIRE(some[row * V + v] == Approx(all[at]).margin(1e-12));
+    }
+  }
+}
+
 TEST_CASE("a token reaches the positions that the objective allows", "[cpu]") {
   const ObjectiveKind objective = GENERATE(ObjectiveKind::llada, ObjectiveKind::ar);
   const bool modern = GENERATE(false, true);

@@ -4,8 +4,10 @@
 
 #include <vector>
 
+#include "core/profile.h"
 #include "models/source.h"
 #include "tests/support/catch.h"
+#include "tests/support/cpu_levels.h"
 #include "tests/support/scratch.h"
 
 namespace masque::test {
@@ -95,6 +97,52 @@ TEST_CASE("f32 training does not depend on the number of threads", "[cpu]") {
   omp_set_num_threads(threads_before);
   CHECK(results[0] == results[1]);
   CHECK(results[0] == results[2]);
+}
+
+TEST_CASE("bf16 training follows f32, at every level, whatever the number of threads", "[cpu]") {
+  const ObjectiveKind objective = GENERATE(ObjectiveKind::llada, ObjectiveKind::ar);
+  at_every_cpu_level([&] {
+    Trainer single = make_trainer(small_config(objective));
+    Trainer half = make_trainer(small_config(objective), On<Cpu, bf16>{});
+    const int threads_before = omp_get_max_threads();
+    omp_set_num_threads(3);
+    Trainer threaded = make_trainer(small_config(objective), On<Cpu, bf16>{});
+    for (int step = 0; step < 8; ++step) threaded.step();
+    omp_set_num_threads(threads_before);
+    for (int step = 0; step < 8; ++step) {
+      single.step();
+      half.step();
+      CHECK(half.metrics().loss == Approx(single.metrics().loss).epsilon(0.01));
+      CHECK(half.metrics().grad_norm == Approx(single.metrics().grad_norm).epsilon(0.05));
+    }
+    CHECK(weights(half) == weights(threaded));
+  });
+}
+
+TEST_CASE("a profile counts the ops of a step", "[cpu]") {
+  RunConfig config = small_config(ObjectiveKind::llada);
+  config.training.accumulation = 1;
+  Trainer trainer = make_trainer(config);
+  std::vector<OpTime> times;
+  profile_into(&times);
+  trainer.step();
+  profile_into(nullptr);
+  trainer.step();
+  const auto calls = [&](const std::string& op, Pass pass) {
+    std::int64_t count = 0;
+    for (const OpTime& time : times) {
+      CHECK(time.seconds > 0);
+      if (time.op == op && time.pass == pass) count += time.calls;
+    }
+    return count;
+  };
+  for (const Pass pass : {Pass::forward, Pass::backward}) {
+    CHECK(calls("linear", pass) == 4 * config.model.layers);
+    CHECK(calls("attention", pass) == config.model.layers);
+    CHECK(calls("residual_norm", pass) == 2 * config.model.layers + 1);
+    CHECK(calls("classifier_loss", pass) == 1);
+  }
+  CHECK(calls("update", Pass::backward) == 1);
 }
 
 TEST_CASE("a loaded trainer repeats an uninterrupted one in every saved byte", "[cpu]") {
