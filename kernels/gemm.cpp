@@ -39,8 +39,11 @@ Strided<Real> right_of(const Gemm<Real>& args) {
 
 // Rows of A as the inner loop likes them: tiles of kTileRows rows, each stored column after column;
 // or plain rows, for tiles.
+template <class Unit>
+using PackedRows = std::conditional_t<kTiled<Unit>, Strided<Unit>, TileRows<Unit>>;
+
 template <class Unit, class Source>
-Strided<Unit> pack_rows(Unit* room, const Strided<Source>& a, std::int64_t M, std::int64_t K) {
+PackedRows<Unit> pack_rows(Unit* room, const Strided<Source>& a, std::int64_t M, std::int64_t K) {
   if constexpr (kTiled<Unit>) {
     return copy_rows(room, a, M, K);
   } else {
@@ -56,43 +59,55 @@ Strided<Unit> pack_rows(Unit* room, const Strided<Source>& a, std::int64_t M, st
         }
         continue;
       }
+      std::int64_t k = 0;
+      if constexpr (std::is_same_v<Unit, Source>) {  // four rows at a time, the last ones again
+        const Source* from = a.data + m * a.row_stride;
+        for (; a.col_stride == 1 && rows == kTileRows && k + 4 <= units; k += 4) {
+          transpose_4x4(tile + k * kTileRows, kTileRows, from + k, a.row_stride);
+          transpose_4x4(tile + k * kTileRows + kTileRows - 4, kTileRows,
+                        from + (kTileRows - 4) * a.row_stride + k, a.row_stride);
+        }
+      }
       for (std::int64_t row = 0; row < rows; ++row) {
         const Source* from = a.data + (m + row) * a.row_stride;
-        for (std::int64_t k = 0; k < units; ++k) {
-          tile[k * kTileRows + row] =
-              unit_at<Unit>(from + k * depth * a.col_stride, a.col_stride, K - k * depth);
+        for (std::int64_t j = k; j < units; ++j) {
+          tile[j * kTileRows + row] =
+              unit_at<Unit>(from + j * depth * a.col_stride, a.col_stride, K - j * depth);
         }
       }
     }
-    return {room, 1, kTileRows};
+    return {room};
   }
 }
 
-// Rows of a step through a block of packed rows, and where they start.
+// Rows of a step through a block of rows, and where they start.
 template <class Unit>
 constexpr std::int64_t kStep = kTiled<Unit> ? 2 * kTileSide : kTileRows;
 
 template <class Unit>
-Strided<Unit> step_of(const Strided<Unit>& rows, std::int64_t m, std::int64_t units) {
-  if constexpr (kTiled<Unit>) return rows.from(m, 0);
-  return {rows.data + m * units, rows.row_stride, rows.col_stride};
+TileRows<Unit> step_of(const TileRows<Unit>& rows, std::int64_t m, std::int64_t units) {
+  return {rows.data + m * units};
+}
+template <class Unit>
+Strided<Unit> step_of(const Strided<Unit>& rows, std::int64_t m, std::int64_t) {
+  return rows.from(m, 0);
 }
 
 // C (M, width) of one panel (+)= rows · panel, over `units` of the sum. Whole blocks of an f32 C
 // are summed where they lie, the others by way of a copy.
-template <class Unit, class Out, class Bias>
-void multiply_block(Out* c, std::int64_t c_stride, const Strided<Unit>& rows, const Unit* panel,
+template <class Unit, class Left, class Out, class Bias>
+void multiply_block(Out* c, std::int64_t c_stride, const Left& rows, const Unit* panel,
                     std::int64_t M, std::int64_t width, std::int64_t filled, std::int64_t units,
                     bool accumulate, const Bias* bias) {
   using Lane = typename Simd<Unit>::Lane;
   constexpr std::int64_t step = kStep<Unit>, widest = Simd<Unit>::panel;
   const auto multiply = [&](Lane* to, std::int64_t stride, std::int64_t m, std::int64_t count,
                             bool add) {
-    const Strided<Unit> a = step_of(rows, m, units);
+    const Left a = step_of(rows, m, units);
     if (width == widest) {
-      multiply_panel<Unit, kPanelVectors>(to, stride, a, panel, count, units, add);
+      multiply_panel<kPanelVectors>(to, stride, a, panel, count, units, add);
     } else {
-      multiply_panel<Unit, 1>(to, stride, a, panel, count, units, add);
+      multiply_panel<1>(to, stride, a, panel, count, units, add);
     }
   };
   for (std::int64_t m = 0; m < M; m += step) {
@@ -147,12 +162,13 @@ struct Blocks {
         across((N + most_columns - 1) / most_columns) {}
 
   std::int64_t tasks() const { return down * across; }
-  std::int64_t row(std::int64_t task) const { return task / across * rows; }
-  std::int64_t column(std::int64_t task) const { return task % across * columns; }
+  // Down first: threads then share columns, which divide more evenly than rows of whole tiles.
+  std::int64_t row(std::int64_t task) const { return task % down * rows; }
+  std::int64_t column(std::int64_t task) const { return task / down * columns; }
 };
 
-// Activations: B is packed once, a task packs its rows of A. A C narrower than the sums is finished
-// in one go, so that it is rounded once.
+// Activations: B is packed once, a task packs its rows of A where they cannot be read as they lie.
+// A C narrower than the sums is finished in one go, so that it is rounded once.
 template <class Real, class Out>
 void multiply_rows(const Gemm<Real>& args, Out* c) {
   using Unit = unit_t<Real>;
@@ -180,14 +196,13 @@ void multiply_rows(const Gemm<Real>& args, Out* c) {
       const std::int64_t n0 = blocks.column(task), end = std::min(N, n0 + blocks.columns);
       for (std::int64_t k0 = 0; k0 < K; k0 += depth) {
         const std::int64_t length = std::min(depth, K - k0), units = depth_of<Unit>(length);
-        const Strided<Unit> left = pack_rows<Unit>(room, a.from(m0, k0), rows, length);
         const Real* bias = k0 + length == K ? args.bias : nullptr;
+        const PackedRows<Unit> left = pack_rows<Unit>(room, a.from(m0, k0), rows, length);
         for (std::int64_t n = n0; n < end; n += panel) {
           const std::int64_t width = panel_width<Unit>(N, n);
           const Unit* right = packed + n * stored + k0 / kUnitDepth<Unit> * width;
-          multiply_block<Unit>(c + m0 * N + n, N, left, right, rows, width, std::min(width, N - n),
-                               units, args.accumulate || k0 > 0,
-                               bias == nullptr ? nullptr : bias + n);
+          multiply_block(c + m0 * N + n, N, left, right, rows, width, std::min(width, N - n), units,
+                         args.accumulate || k0 > 0, bias == nullptr ? nullptr : bias + n);
         }
       }
     }
@@ -224,13 +239,14 @@ void multiply_slabs(const Gemm<Real>& args, Out* c) {
       for (std::int64_t task = 0; task < blocks.tasks(); ++task) {
         const std::int64_t m0 = blocks.row(task), rows = std::min(blocks.rows, M - m0);
         const std::int64_t n0 = blocks.column(task), end = std::min(N, n0 + blocks.columns);
-        Strided<Unit> packed{left + m0 * units, 1, kTileRows};
-        if (kTiled<Unit>) packed = {packed.data, units, 1};
+        PackedRows<Unit> packed{};
+        packed.data = left + m0 * units;
+        if constexpr (kTiled<Unit>) packed = {packed.data, units, 1};
         for (std::int64_t n = n0; n < end; n += panel) {
           const std::int64_t width = panel_width<Unit>(N, n);
-          multiply_block<Unit>(c + m0 * N + n, N, packed, right + n * units, rows, width,
-                               std::min(width, N - n), units, args.accumulate || k0 > 0,
-                               static_cast<const Real*>(nullptr));
+          multiply_block(c + m0 * N + n, N, packed, right + n * units, rows, width,
+                         std::min(width, N - n), units, args.accumulate || k0 > 0,
+                         static_cast<const Real*>(nullptr));
         }
       }
     }

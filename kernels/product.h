@@ -114,9 +114,21 @@ struct Strided {
   const Element* data;
   std::int64_t row_stride, col_stride;
 
-  Strided from(std::int64_t row, std::int64_t column) const {
-    return {data + row * row_stride + column * col_stride, row_stride, col_stride};
+  const Element* at(std::int64_t row, std::int64_t column) const {
+    return data + row * row_stride + column * col_stride;
   }
+  Strided from(std::int64_t row, std::int64_t column) const {
+    return {at(row, column), row_stride, col_stride};
+  }
+};
+
+// kTileRows rows, stored column after column: strides that the inner loop knows.
+template <class Unit>
+struct TileRows {
+  const Unit* data;
+
+  const Unit* at(std::int64_t row, std::int64_t k) const { return data + k * kTileRows + row; }
+  TileRows from(std::int64_t row, std::int64_t k) const { return {at(row, k)}; }
 };
 
 // B (K, columns), packed by pack_panels.
@@ -160,7 +172,15 @@ inline void transpose_4x4(Unit* to, std::int64_t to_stride, const Unit* from,
 template <class Unit, class Source>
 inline void copy_row(Unit* to, const Source* from, std::int64_t next, std::int64_t left,
                      std::int64_t count) {
-  if constexpr (kUnitDepth<Unit> == 1) {
+  if constexpr (std::is_same_v<Unit, Source>) {  // in vectors: a call of memcpy costs more
+    using Stored = typename Simd<Unit>::Stored;
+    constexpr std::int64_t lanes = Simd<Unit>::lanes;
+    std::int64_t n = 0;
+    for (; n + lanes <= count; n += lanes) {
+      *reinterpret_cast<Stored*>(to + n) = *reinterpret_cast<const Stored*>(from + n);
+    }
+    for (; n < count; ++n) to[n] = from[n];
+  } else if constexpr (kUnitDepth<Unit> == 1) {
 #pragma omp simd
     for (std::int64_t n = 0; n < count; ++n) to[n] = static_cast<Unit>(from[n]);
   } else {
@@ -305,10 +325,9 @@ inline void add_product(typename Simd<Unit>::Vector& sum, const Unit* a,
 }
 
 // C (Rows, Vectors·lanes) (+)= A (Rows, units) · one panel.
-template <class Unit, int Rows, int Vectors>
-inline void multiply_tile(typename Simd<Unit>::Lane* c, std::int64_t c_stride,
-                          const Strided<Unit>& a, const Unit* panel, std::int64_t units,
-                          bool accumulate) {
+template <int Rows, int Vectors, class Unit, class Left>
+inline void multiply_tile(typename Simd<Unit>::Lane* c, std::int64_t c_stride, const Left& a,
+                          const Unit* panel, std::int64_t units, bool accumulate) {
   using Vector = typename Simd<Unit>::Vector;
   using Stored = typename Simd<Unit>::Stored;
   constexpr std::int64_t lanes = Simd<Unit>::lanes;
@@ -330,7 +349,7 @@ inline void multiply_tile(typename Simd<Unit>::Lane* c, std::int64_t c_stride,
     }
 #pragma GCC unroll 8
     for (int row = 0; row < Rows; ++row) {
-      const Unit* factor = a.data + row * a.row_stride + k * a.col_stride;
+      const Unit* factor = a.at(row, k);
 #pragma GCC unroll 2
       for (int v = 0; v < Vectors; ++v) add_product(sum[row][v], factor, b[v]);
     }
@@ -414,10 +433,9 @@ class Tiles {
 
 // As multiply_tile for any number of rows. Tiles compute whole ones: C then has room for rows
 // rounded up to kTileSide.
-template <class Unit, int Vectors>
-inline void multiply_panel(typename Simd<Unit>::Lane* c, std::int64_t c_stride,
-                           const Strided<Unit>& a, const Unit* panel, std::int64_t M,
-                           std::int64_t units, bool accumulate) {
+template <int Vectors, class Unit, class Left>
+inline void multiply_panel(typename Simd<Unit>::Lane* c, std::int64_t c_stride, const Left& a,
+                           const Unit* panel, std::int64_t M, std::int64_t units, bool accumulate) {
   std::int64_t m = 0;
 #ifdef __AMX_BF16__
   if constexpr (kTiled<Unit>) {
@@ -434,8 +452,8 @@ inline void multiply_panel(typename Simd<Unit>::Lane* c, std::int64_t c_stride,
 #endif
   const auto rows = [&]<int Rows>() {
     for (; m + Rows <= M; m += Rows) {
-      multiply_tile<Unit, Rows, Vectors>(c + m * c_stride, c_stride, a.from(m, 0), panel, units,
-                                         accumulate);
+      multiply_tile<Rows, Vectors>(c + m * c_stride, c_stride, a.from(m, 0), panel, units,
+                                   accumulate);
     }
   };
   rows.template operator()<kTileRows>();
@@ -454,9 +472,9 @@ inline void multiply_packed(typename Simd<Unit>::Lane* c, std::int64_t c_stride,
   for (std::int64_t n = 0; n < N; n += Simd<Unit>::panel) {
     const Unit* panel = b.data + n * stored;
     if (panel_width<Unit>(b.columns, n) == Simd<Unit>::lanes) {
-      multiply_panel<Unit, 1>(c + n, c_stride, a, panel, M, units, accumulate);
+      multiply_panel<1>(c + n, c_stride, a, panel, M, units, accumulate);
     } else {
-      multiply_panel<Unit, kPanelVectors>(c + n, c_stride, a, panel, M, units, accumulate);
+      multiply_panel<kPanelVectors>(c + n, c_stride, a, panel, M, units, accumulate);
     }
   }
 }
