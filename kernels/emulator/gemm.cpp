@@ -32,14 +32,13 @@ std::vector<float> dense(const GpuGemm<In, Out>& args) {
 
 void multiply(const GpuGemm<float, float>& args) {
   const std::vector<float> a = args.a_stride == 0 ? std::vector<float>() : dense(args);
-  Gemm<float> product{.c = args.c, .a = args.a, .b = args.b, .bias = args.bias};
+  Gemm<float> product{.a = args.a, .b = args.b, .M = args.M, .N = args.N, .K = args.K};
   if (args.a_stride != 0) product.a = a.data();
+  product.c = args.c;
+  product.bias = args.bias;
   product.transpose_a = args.transpose_a;
   product.transpose_b = args.transpose_b;
   product.accumulate = args.accumulate;
-  product.M = args.M;
-  product.N = args.N;
-  product.K = args.K;
   gemm(On<Cpu, float>{}, product);
 }
 
