@@ -49,7 +49,8 @@ void add_device_options(CLI::App& command, CommonOptions& options) {
       ->capture_default_str();
   command
       .add_option("--dtype", options.dtype,
-                  "auto (bf16 on a GPU, f32 on a CPU), f32, bf16 (GPU), f64 (CPU, for checks)")
+                  "auto (bf16 on a GPU and on a CPU that multiplies it, else f32), f32, bf16, f64 "
+                  "(CPU, for checks)")
       ->capture_default_str();
   command.add_option("--threads", options.threads, "CPU threads; 0: all cores")
       ->capture_default_str();

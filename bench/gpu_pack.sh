@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds what bench/gpu_check.sh runs and puts it into a folder, for a GPU machine that has none of
-# masque's packages: the preset gpu-check (x86-64-v3, no oneDNN), stripped, with the shared libraries
+# masque's packages: the preset gpu-check, stripped, with the shared libraries
 # that such a machine may lack, the golden vectors and, where it is found, TinyShakespeare.
 #   bench/gpu_pack.sh DIR
 #   JOBS=N               jobs at once, default one a core

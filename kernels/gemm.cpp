@@ -13,10 +13,9 @@ namespace masque {
 namespace MASQUE_LEVEL {
 namespace {
 
-constexpr std::int64_t kTall = 2048;     // rows of C from which it is cut by rows alone
-constexpr std::int64_t kTallRows = 128;  // of C that one task computes, then
-constexpr std::int64_t kDepth = 256;     // units of the sum at a time: a panel of them stays in L1
-constexpr std::int64_t kThinRows = 16;   // of A up to which packing B costs more than it saves
+constexpr std::int64_t kTall = 512;     // rows of C from which it is cut by rows alone
+constexpr std::int64_t kDepth = 256;    // units of the sum at a time: a panel of them stays in L1
+constexpr std::int64_t kThinRows = 16;  // of A up to which packing B costs more than it saves
 
 // A whole tile as it lies on the stack before it is converted, or where C has no room for it.
 constexpr std::int64_t kBlockRows = std::max<std::int64_t>(2 * kTileSide, kTileRows);
@@ -177,8 +176,9 @@ void multiply_rows(const Gemm<Real>& args, Out* c) {
   const std::int64_t M = args.M, N = args.N, K = args.K, stored = depth_of<Unit>(K);
   const std::int64_t depth = one_go ? std::max(K, kDepth) : kDepth * kUnitDepth<Unit>;
   const std::int64_t quarter = round_up((N + 3) / 4, panel);
-  const Blocks blocks = M >= kTall ? Blocks(M, N, kTallRows, round_up(N, panel))
-                                   : Blocks(M, N, 32, std::max<std::int64_t>(quarter, 2 * panel));
+  // Few rows are cut across too, at the price of packing them again.
+  const std::int64_t across = M >= kTall ? round_up(N, panel) : std::max(quarter, 2 * panel);
+  const Blocks blocks(M, N, M >= 4 * kTall ? 128 : 48, across);
   const std::int64_t panels = (N + panel - 1) / panel;
   const std::int64_t share = rows_size<Unit>(round_up(blocks.rows, kTileRows), std::min(K, depth));
   Unit* const packed = scratch_of<Unit>(Scratch::gemm_b, packed_size<Unit>(K, N));
