@@ -6,7 +6,7 @@
 
 #include "kernels/level.h"
 #include "kernels/philox_block.h"
-#include "kernels/step_state.h"
+#include "kernels/residual_dropout.h"
 
 namespace masque {
 inline namespace MASQUE_LEVEL_HELPERS {
@@ -58,6 +58,39 @@ void add_all(Real* out, const Real* residual, const Real* branch, std::int64_t c
   for (std::int64_t i = 0; i < count; ++i) {
     out[i] = static_cast<Real>(Stat(residual[i]) + Stat(branch[i]));
   }
+}
+
+// Elements first … first + count − 1 of batch row b.
+template <class Real>
+void add_part(const ResidualDropoutForward<Real>& args, std::int64_t b, std::int64_t first,
+              std::int64_t count) {
+  const std::int64_t at = b * args.E + first;
+  const Real* residual = args.residual == nullptr ? nullptr : args.residual + at;
+  if (args.p > 0) {
+    add_dropped(args.out + at, residual, args.branch + at, args.state, args.stream, args.p, b,
+                first, count);
+  } else {
+    add_all(args.out + at, residual, args.branch + at, count);
+  }
+}
+
+// Whether it changes anything.
+template <class Real>
+bool adds(const ResidualDropoutForward<Real>& args) {
+  return args.p > 0 || args.residual != nullptr || args.out != args.branch;
+}
+
+// The backward is the forward of the gradient, without a residual.
+template <class Real>
+ResidualDropoutForward<Real> forward_of_gradient(const ResidualDropoutBackward<Real>& args) {
+  return {.out = args.dbranch,
+          .residual = nullptr,
+          .branch = args.dout,
+          .state = args.state,
+          .stream = args.stream,
+          .p = args.p,
+          .B = args.B,
+          .E = args.E};
 }
 
 }  // namespace MASQUE_LEVEL_HELPERS

@@ -14,25 +14,7 @@ namespace {
 // Row n of (N,C), which is part of row n·C / E of (B,E).
 template <class Real>
 void add_row(const ResidualDropoutForward<Real>& add, std::int64_t n, std::int64_t C) {
-  const std::int64_t at = n * C;
-  const Real* residual = add.residual == nullptr ? nullptr : add.residual + at;
-  if (add.p > 0) {
-    add_dropped(add.out + at, residual, add.branch + at, add.state, add.stream, add.p, at / add.E,
-                at % add.E, C);
-  } else {
-    add_all(add.out + at, residual, add.branch + at, C);
-  }
-}
-
-template <class Real>
-void drop_row(const ResidualDropoutBackward<Real>& add, std::int64_t n, std::int64_t C) {
-  const std::int64_t at = n * C;
-  if (add.p > 0) {
-    add_dropped<Real>(add.dbranch + at, nullptr, add.dout + at, add.state, add.stream, add.p,
-                      at / add.E, at % add.E, C);
-  } else {
-    add_all<Real>(add.dbranch + at, nullptr, add.dout + at, C);
-  }
+  add_part(add, n * C / add.E, n * C % add.E, C);
 }
 
 template <class Real>
@@ -155,11 +137,10 @@ void rmsnorm_backward_row(const RmsnormBackward<Real>& args, std::int64_t n,
 // A row is added, then normed while it is in the nearest cache.
 template <class Args, class Real, class Row>
 void forward(const ResidualDropoutForward<Real>& add, const Args& norm, const Row& norm_row) {
-  const bool adds =
-      add.out != nullptr && (add.residual != nullptr || add.p > 0 || add.out != add.branch);
+  const bool to_add = adds(add);
 #pragma omp parallel for schedule(static) if (norm.N * norm.C >= kParallelElements)
   for (std::int64_t n = 0; n < norm.N; ++n) {
-    if (adds) add_row(add, n, norm.C);
+    if (to_add) add_row(add, n, norm.C);
     norm_row(norm, n);
   }
 }
@@ -169,13 +150,14 @@ template <std::int64_t Sums, class Args, class Real, class Row>
 const stat_t<Real>* backward(const Args& norm, const ResidualDropoutBackward<Real>& add,
                              const RowChunks& chunks, const Row& norm_row) {
   const std::int64_t C = norm.C;
-  const bool drops = add.dbranch != nullptr && (add.p > 0 || add.dbranch != add.dout);
+  const ResidualDropoutForward<Real> drop = forward_of_gradient(add);
+  const bool to_drop = adds(drop);
   stat_t<Real>* const parts = zeroed_sums<stat_t<Real>>(chunks.count() * Sums * C);
 #pragma omp parallel for schedule(static) if (norm.N * C >= kParallelElements)
   for (std::int64_t chunk = 0; chunk < chunks.count(); ++chunk) {
     for (std::int64_t n = chunks.begin(chunk); n < chunks.end(chunk); ++n) {
       norm_row(norm, n, parts + chunk * Sums * C);
-      if (drops) drop_row(add, n, C);
+      if (to_drop) add_row(drop, n, C);
     }
   }
   return parts;
