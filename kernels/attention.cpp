@@ -49,25 +49,23 @@ Head head_of(const Args& args, std::int64_t task) {
   return at;
 }
 
-// Takes pieces of a thread's scratch one after another, each on a line of the cache.
+// Takes pieces of a thread's scratch one after another, each on a line of the cache; without a
+// start it counts them.
 class Pieces {
  public:
-  explicit Pieces(std::byte* start) : free_(start) {}
+  explicit Pieces(std::byte* start) : start_(start) {}
 
   template <class Value>
   Value* take(std::int64_t count) {
-    Value* piece = reinterpret_cast<Value*>(free_);
-    free_ += size_of<Value>(count);
-    return piece;
+    std::byte* piece = start_ == nullptr ? nullptr : start_ + size_;
+    size_ += round_up(count * static_cast<std::int64_t>(sizeof(Value)), 64);
+    return reinterpret_cast<Value*>(piece);
   }
-
-  template <class Value>
-  static constexpr std::int64_t size_of(std::int64_t count) {
-    return round_up(count * static_cast<std::int64_t>(sizeof(Value)), 64);
-  }
+  std::int64_t size() const { return size_; }
 
  private:
-  std::byte* free_;
+  std::byte* start_;
+  std::int64_t size_ = 0;
 };
 
 // Row to row in a block of scores: room for whole panels, and never a multiple of a page, or the
@@ -138,20 +136,28 @@ Sum exponentiate(Sum* scores, std::int64_t visible, std::int64_t end, Sum scale,
 }
 
 template <class Real>
-std::int64_t forward_room(std::int64_t T, std::int64_t HS) {
+struct ForwardRoom {
   using Unit = unit_t<Real>;
   using Sum = sum_t<Real>;
-  return Pieces::size_of<Unit>(packed_size<Unit>(HS, T)) +
-         Pieces::size_of<Unit>(packed_size<Unit>(T, HS)) +
-         Pieces::size_of<Sum>(kQueryRows * score_stride<Sum>(T)) +
-         Pieces::size_of<Sum>(kQueryRows * padded<Sum>(HS)) +
-         Pieces::size_of<Unit>(rows_size<Unit>(kQueryRows, HS)) +
-         Pieces::size_of<Unit>(rows_size<Unit>(kQueryRows, T)) +
-         Pieces::size_of<std::uint32_t>(words_of_a_row(T));
-}
+
+  ForwardRoom(Pieces& pieces, std::int64_t T, std::int64_t HS)
+      : keys(pieces.take<Unit>(packed_size<Unit>(HS, T))),
+        values(pieces.take<Unit>(packed_size<Unit>(T, HS))),
+        scores(pieces.take<Sum>(kQueryRows * score_stride<Sum>(T))),
+        sums(pieces.take<Sum>(kQueryRows * padded<Sum>(HS))),
+        query_rows(pieces.take<Unit>(rows_size<Unit>(kQueryRows, HS))),
+        weight_rows(pieces.take<Unit>(rows_size<Unit>(kQueryRows, T))),
+        words(pieces.take<std::uint32_t>(words_of_a_row(T))) {}
+
+  Unit *keys, *values;  // (HS, length), (length, HS)
+  Sum *scores, *sums;
+  Unit *query_rows, *weight_rows;
+  std::uint32_t* words;
+};
 
 template <class Real>
-void forward_head(const AttentionForward<Real>& args, const Head& at, Pieces room) {
+void forward_head(const AttentionForward<Real>& args, const Head& at,
+                  const ForwardRoom<Real>& room) {
   using Unit = unit_t<Real>;
   using Sum = sum_t<Real>;
   const std::int64_t T = args.T, HS = args.HS, length = at.length, stride = score_stride<Sum>(T);
@@ -159,22 +165,16 @@ void forward_head(const AttentionForward<Real>& args, const Head& at, Pieces roo
   const Sum kept = static_cast<Sum>(1 / (1 - args.p));
   const auto below = static_cast<std::uint32_t>(threshold(args.p));
   const Real* q = args.qkv + at.qkv;
-  Unit* keys = room.take<Unit>(packed_size<Unit>(HS, T));
-  Unit* values = room.take<Unit>(packed_size<Unit>(T, HS));
-  Sum* scores = room.take<Sum>(kQueryRows * stride);
-  Sum* sums = room.take<Sum>(kQueryRows * padded<Sum>(HS));
-  Unit* query_rows = room.take<Unit>(rows_size<Unit>(kQueryRows, HS));
-  Unit* weight_rows = room.take<Unit>(rows_size<Unit>(kQueryRows, T));
-  std::uint32_t* words = room.take<std::uint32_t>(words_of_a_row(T));
-  pack_panels(keys, Strided<Real>{q + at.k, 1, at.qkv_stride}, HS, length);
-  pack_panels(values, Strided<Real>{q + at.v, at.qkv_stride, 1}, length, HS);
+  Sum *const scores = room.scores, *const sums = room.sums;
+  pack_panels(room.keys, Strided<Real>{q + at.k, 1, at.qkv_stride}, HS, length);
+  pack_panels(room.values, Strided<Real>{q + at.v, at.qkv_stride, 1}, length, HS);
 
   for (std::int64_t i0 = 0; i0 < length; i0 += kQueryRows) {
     const std::int64_t rows = std::min(kQueryRows, length - i0);
     const std::int64_t end = args.causal ? i0 + rows : length;
     const Strided<Real> queries{q + i0 * at.qkv_stride, at.qkv_stride, 1};
-    multiply_packed(scores, stride, as_rows(query_rows, queries, rows, HS),
-                    Panels<Unit>{keys, HS, length}, rows, end, HS, false);
+    multiply_packed(scores, stride, as_rows(room.query_rows, queries, rows, HS),
+                    Panels<Unit>{room.keys, HS, length}, rows, end, HS, false);
     Sum factors[kQueryRows];
     for (std::int64_t row = 0; row < rows; ++row) {
       const std::int64_t i = i0 + row, visible = args.causal ? i + 1 : length;
@@ -182,14 +182,14 @@ void forward_head(const AttentionForward<Real>& args, const Head& at, Pieces roo
       factors[row] = 1 / exponentiate(weights, visible, end, scale, args.lse + at.lse + i);
       if (args.p > 0) {
         factors[row] *= kept;
-        const std::uint32_t* word = draw_words(args, at, i, visible, words);
+        const std::uint32_t* word = draw_words(args, at, i, visible, room.words);
 #pragma omp simd
         for (std::int64_t j = 0; j < visible; ++j) weights[j] = word[j] < below ? 0 : weights[j];
       }
     }
     multiply_packed(sums, padded<Sum>(HS),
-                    as_rows(weight_rows, Strided<Sum>{scores, stride, 1}, rows, end),
-                    Panels<Unit>{values, length, HS}, rows, HS, end, false);
+                    as_rows(room.weight_rows, Strided<Sum>{scores, stride, 1}, rows, end),
+                    Panels<Unit>{room.values, length, HS}, rows, HS, end, false);
     for (std::int64_t row = 0; row < rows; ++row) {
       Real* out = args.out + at.out + (i0 + row) * at.out_stride;
       const Sum* sum = sums + row * padded<Sum>(HS);
@@ -256,24 +256,41 @@ void write_rows(Real* to, std::int64_t to_stride, const sum_t<Real>* from, std::
 }
 
 template <class Real>
-std::int64_t backward_room(std::int64_t T, std::int64_t HS) {
+struct BackwardRoom {
   using Unit = unit_t<Real>;
   using Sum = sum_t<Real>;
-  const std::int64_t T_up = round_up(T, kTileSide);
-  return 2 * Pieces::size_of<Unit>(packed_size<Unit>(HS, T)) +
-         Pieces::size_of<Unit>(packed_size<Unit>(T, HS)) +
-         2 * Pieces::size_of<Sum>(T_up * padded<Sum>(HS)) +
-         2 * Pieces::size_of<Sum>(kQueryRows * score_stride<Sum>(T)) +
-         2 * Pieces::size_of<Unit>(packed_size<Unit>(kQueryRows, HS)) +
-         Pieces::size_of<Sum>(kQueryRows * padded<Sum>(HS)) +
-         Pieces::size_of<Unit>(rows_size<Unit>(kQueryRows, HS)) +
-         Pieces::size_of<Unit>(rows_size<Unit>(kQueryRows, T)) +
-         Pieces::size_of<Unit>(rows_size<Unit>(T, kQueryRows)) +
-         Pieces::size_of<std::uint32_t>(words_of_a_row(T));
-}
+
+  BackwardRoom(Pieces& pieces, std::int64_t T, std::int64_t HS)
+      : keys_across(pieces.take<Unit>(packed_size<Unit>(HS, T))),
+        values_across(pieces.take<Unit>(packed_size<Unit>(HS, T))),
+        keys(pieces.take<Unit>(packed_size<Unit>(T, HS))),
+        dkeys(pieces.take<Sum>(round_up(T, kTileSide) * padded<Sum>(HS))),
+        dvalues(pieces.take<Sum>(round_up(T, kTileSide) * padded<Sum>(HS))),
+        scores(pieces.take<Sum>(kQueryRows * score_stride<Sum>(T))),
+        dweights(pieces.take<Sum>(kQueryRows * score_stride<Sum>(T))),
+        queries(pieces.take<Unit>(packed_size<Unit>(kQueryRows, HS))),
+        douts(pieces.take<Unit>(packed_size<Unit>(kQueryRows, HS))),
+        dqueries(pieces.take<Sum>(kQueryRows * padded<Sum>(HS))),
+        head_rows(pieces.take<Unit>(rows_size<Unit>(kQueryRows, HS))),
+        score_rows(pieces.take<Unit>(rows_size<Unit>(kQueryRows, T))),
+        score_columns(pieces.take<Unit>(rows_size<Unit>(T, kQueryRows))),
+        words(pieces.take<std::uint32_t>(words_of_a_row(T))) {}
+
+  Unit *keys_across, *values_across;  // (HS, length)
+  Unit* keys;                         // (length, HS)
+  Sum *dkeys, *dvalues;
+  Sum *scores, *dweights;
+  Unit *queries, *douts;
+  Sum* dqueries;
+  Unit* head_rows;      // of q or dout
+  Unit* score_rows;     // of dweights
+  Unit* score_columns;  // of scores or dweights
+  std::uint32_t* words;
+};
 
 template <class Real>
-void backward_head(const AttentionBackward<Real>& args, const Head& at, Pieces room) {
+void backward_head(const AttentionBackward<Real>& args, const Head& at,
+                   const BackwardRoom<Real>& room) {
   using Unit = unit_t<Real>;
   using Sum = sum_t<Real>;
   const std::int64_t T = args.T, HS = args.HS, length = at.length, stride = score_stride<Sum>(T);
@@ -282,23 +299,11 @@ void backward_head(const AttentionBackward<Real>& args, const Head& at, Pieces r
   const Real* q = args.qkv + at.qkv;
   const Real* dout = args.dout + at.out;
   Real* dq = args.dqkv + at.qkv;
-  Unit* keys_across = room.take<Unit>(packed_size<Unit>(HS, T));    // (HS, length)
-  Unit* values_across = room.take<Unit>(packed_size<Unit>(HS, T));  // (HS, length)
-  Unit* keys = room.take<Unit>(packed_size<Unit>(T, HS));           // (length, HS)
-  Sum* dkeys = room.take<Sum>(T_up * width);
-  Sum* dvalues = room.take<Sum>(T_up * width);
-  Sum* scores = room.take<Sum>(kQueryRows * stride);
-  Sum* dweights = room.take<Sum>(kQueryRows * stride);
-  Unit* queries = room.take<Unit>(packed_size<Unit>(kQueryRows, HS));
-  Unit* douts = room.take<Unit>(packed_size<Unit>(kQueryRows, HS));
-  Sum* dqueries = room.take<Sum>(kQueryRows * width);
-  Unit* head_rows = room.take<Unit>(rows_size<Unit>(kQueryRows, HS));     // of q or dout
-  Unit* score_rows = room.take<Unit>(rows_size<Unit>(kQueryRows, T));     // of dweights
-  Unit* score_columns = room.take<Unit>(rows_size<Unit>(T, kQueryRows));  // of scores or dweights
-  std::uint32_t* words = room.take<std::uint32_t>(words_of_a_row(T));
-  pack_panels(keys_across, Strided<Real>{q + at.k, 1, at.qkv_stride}, HS, length);
-  pack_panels(values_across, Strided<Real>{q + at.v, 1, at.qkv_stride}, HS, length);
-  pack_panels(keys, Strided<Real>{q + at.k, at.qkv_stride, 1}, length, HS);
+  Sum *const scores = room.scores, *const dweights = room.dweights;
+  Sum *const dkeys = room.dkeys, *const dvalues = room.dvalues, *const dqueries = room.dqueries;
+  pack_panels(room.keys_across, Strided<Real>{q + at.k, 1, at.qkv_stride}, HS, length);
+  pack_panels(room.values_across, Strided<Real>{q + at.v, 1, at.qkv_stride}, HS, length);
+  pack_panels(room.keys, Strided<Real>{q + at.k, at.qkv_stride, 1}, length, HS);
   std::fill_n(dkeys, T_up * width, Sum{0});
   std::fill_n(dvalues, T_up * width, Sum{0});
 
@@ -307,25 +312,25 @@ void backward_head(const AttentionBackward<Real>& args, const Head& at, Pieces r
     const std::int64_t end = args.causal ? i0 + rows : length;
     const Strided<Real> tile_q{q + i0 * at.qkv_stride, at.qkv_stride, 1};
     const Strided<Real> tile_dout{dout + i0 * at.out_stride, at.out_stride, 1};
-    multiply_packed(scores, stride, as_rows(head_rows, tile_q, rows, HS),
-                    Panels<Unit>{keys_across, HS, length}, rows, end, HS, false);
-    multiply_packed(dweights, stride, as_rows(head_rows, tile_dout, rows, HS),
-                    Panels<Unit>{values_across, HS, length}, rows, end, HS, false);
+    multiply_packed(scores, stride, as_rows(room.head_rows, tile_q, rows, HS),
+                    Panels<Unit>{room.keys_across, HS, length}, rows, end, HS, false);
+    multiply_packed(dweights, stride, as_rows(room.head_rows, tile_dout, rows, HS),
+                    Panels<Unit>{room.values_across, HS, length}, rows, end, HS, false);
     for (std::int64_t row = 0; row < rows; ++row) {
       backward_row(args, at, i0 + row, end, scale, scores + row * stride, dweights + row * stride,
-                   words);
+                   room.words);
     }
-    pack_panels(queries, tile_q, rows, HS);
-    pack_panels(douts, tile_dout, rows, HS);
+    pack_panels(room.queries, tile_q, rows, HS);
+    pack_panels(room.douts, tile_dout, rows, HS);
     multiply_packed(dvalues, width,
-                    as_rows(score_columns, Strided<Sum>{scores, 1, stride}, end, rows),
-                    Panels<Unit>{douts, rows, HS}, end, HS, rows, true);
+                    as_rows(room.score_columns, Strided<Sum>{scores, 1, stride}, end, rows),
+                    Panels<Unit>{room.douts, rows, HS}, end, HS, rows, true);
     multiply_packed(dkeys, width,
-                    as_rows(score_columns, Strided<Sum>{dweights, 1, stride}, end, rows),
-                    Panels<Unit>{queries, rows, HS}, end, HS, rows, true);
+                    as_rows(room.score_columns, Strided<Sum>{dweights, 1, stride}, end, rows),
+                    Panels<Unit>{room.queries, rows, HS}, end, HS, rows, true);
     multiply_packed(dqueries, width,
-                    as_rows(score_rows, Strided<Sum>{dweights, stride, 1}, rows, end),
-                    Panels<Unit>{keys, length, HS}, rows, HS, end, false);
+                    as_rows(room.score_rows, Strided<Sum>{dweights, stride, 1}, rows, end),
+                    Panels<Unit>{room.keys, length, HS}, rows, HS, end, false);
     write_rows(dq + i0 * at.qkv_stride, at.qkv_stride, dqueries, rows, HS, scale);
   }
   write_rows(dq + at.k, at.qkv_stride, dkeys, length, HS, scale);
@@ -336,16 +341,21 @@ void backward_head(const AttentionBackward<Real>& args, const Head& at, Pieces r
   }
 }
 
-// Runs `head` for each head of each sequence, on all threads, each with `share` bytes of scratch.
-template <class Args, class Function>
-void for_each_head(const Args& args, std::int64_t share, const Function& head) {
-  std::byte* const room = scratch(Scratch::attention, omp_get_max_threads() * share);
+// Runs `head` for each head of each sequence, on all threads, each with a Room of its own.
+template <class Room, class Args, class Function>
+void for_each_head(const Args& args, const Function& head) {
+  Pieces counted(nullptr);
+  Room(counted, args.T, args.HS);
+  const std::int64_t share = counted.size();
+  std::byte* const start = scratch(Scratch::attention, omp_get_max_threads() * share);
 #pragma omp parallel
   {
     [[maybe_unused]] const Tiles tiles;
+    Pieces pieces(start + omp_get_thread_num() * share);
+    const Room room(pieces, args.T, args.HS);
 #pragma omp for schedule(dynamic)
     for (std::int64_t task = 0; task < args.B * args.NH; ++task) {
-      head(args, head_of(args, task), Pieces(room + omp_get_thread_num() * share));
+      head(args, head_of(args, task), room);
     }
   }
 }
@@ -354,12 +364,12 @@ void for_each_head(const Args& args, std::int64_t share, const Function& head) {
 
 template <class Real>
 void attention_forward(On<Cpu, Real>, const AttentionForward<Real>& args) {
-  for_each_head(args, forward_room<Real>(args.T, args.HS), forward_head<Real>);
+  for_each_head<ForwardRoom<Real>>(args, forward_head<Real>);
 }
 
 template <class Real>
 void attention_backward(On<Cpu, Real>, const AttentionBackward<Real>& args) {
-  for_each_head(args, backward_room<Real>(args.T, args.HS), backward_head<Real>);
+  for_each_head<BackwardRoom<Real>>(args, backward_head<Real>);
 }
 
 MASQUE_INSTANTIATE(attention_forward, AttentionForward)
