@@ -166,8 +166,16 @@ struct Blocks {
   std::int64_t column(std::int64_t task) const { return task / down * columns; }
 };
 
-// Activations: B is packed once, a task packs its rows of A where they cannot be read as they lie.
-// A C narrower than the sums is finished in one go, so that it is rounded once.
+// Columns of a task where C is cut across: a quarter, in whole panels.
+template <class Unit>
+std::int64_t quarter_of(std::int64_t N) {
+  constexpr std::int64_t panel = Simd<Unit>::panel;
+  return std::max(2 * panel, round_up((N + 3) / 4, panel));
+}
+
+// Activations: B is packed once, a task packs its rows of A (reading them where they lie, in six
+// streams, took longer in a step). A C narrower than the sums is finished in one go, so that it is
+// rounded once.
 template <class Real, class Out>
 void multiply_rows(const Gemm<Real>& args, Out* c) {
   using Unit = unit_t<Real>;
@@ -175,9 +183,8 @@ void multiply_rows(const Gemm<Real>& args, Out* c) {
   constexpr bool one_go = !std::is_same_v<Out, sum_t<Real>>;
   const std::int64_t M = args.M, N = args.N, K = args.K, stored = depth_of<Unit>(K);
   const std::int64_t depth = one_go ? std::max(K, kDepth) : kDepth * kUnitDepth<Unit>;
-  const std::int64_t quarter = round_up((N + 3) / 4, panel);
   // Few rows are cut across too, at the price of packing them again.
-  const std::int64_t across = M >= kTall ? round_up(N, panel) : std::max(quarter, 2 * panel);
+  const std::int64_t across = M >= kTall ? round_up(N, panel) : quarter_of<Unit>(N);
   const Blocks blocks(M, N, M >= 4 * kTall ? 128 : 48, across);
   const std::int64_t panels = (N + panel - 1) / panel;
   const std::int64_t share = rows_size<Unit>(round_up(blocks.rows, kTileRows), std::min(K, depth));
@@ -218,7 +225,7 @@ void multiply_slabs(const Gemm<Real>& args, Out* c) {
   const std::int64_t M = args.M, N = args.N, K = args.K;
   const std::int64_t slab = kDepth * kUnitDepth<Unit>, most = depth_of<Unit>(std::min(K, slab));
   const Blocks blocks(M, N, round_up(std::min<std::int64_t>(M, 48), kStep<Unit>),
-                      std::max<std::int64_t>(2 * panel, round_up((N + 3) / 4, panel)));
+                      quarter_of<Unit>(N));
   const std::int64_t panels = (N + panel - 1) / panel;
   Unit* const right = scratch_of<Unit>(Scratch::gemm_b, most * round_up(N, Simd<Unit>::lanes));
   Unit* const left = scratch_of<Unit>(Scratch::gemm_a, most * blocks.down * blocks.rows);
