@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "kernels/bf16.h"
 #include "kernels/classifier_loss_parts.h"
 #include "kernels/gemm.h"
+#include "kernels/level.h"
 #include "kernels/scratch.h"
 
 namespace masque {
@@ -73,11 +73,7 @@ void classifier_loss_backward(On<Cpu, Real> on, const ClassifierLossBackward<Rea
   classifier_loss_backward_in_parts(on, args);
 }
 
-template void classifier_loss_forward(On<Cpu, float>, const ClassifierLossForward<float>&);
-template void classifier_loss_forward(On<Cpu, double>, const ClassifierLossForward<double>&);
-template void classifier_loss_forward(On<Cpu, bf16>, const ClassifierLossForward<bf16>&);
-template void classifier_loss_backward(On<Cpu, float>, const ClassifierLossBackward<float>&);
-template void classifier_loss_backward(On<Cpu, double>, const ClassifierLossBackward<double>&);
-template void classifier_loss_backward(On<Cpu, bf16>, const ClassifierLossBackward<bf16>&);
+MASQUE_INSTANTIATE(classifier_loss_forward, ClassifierLossForward)
+MASQUE_INSTANTIATE(classifier_loss_backward, ClassifierLossBackward)
 
 }  // namespace masque

@@ -4,12 +4,12 @@
 #include "kernels/adamw.h"
 #include "kernels/attention.h"
 #include "kernels/attention_decode.h"
-#include "kernels/bf16.h"
 #include "kernels/cpu_level.h"
 #include "kernels/embedding.h"
 #include "kernels/gelu.h"
 #include "kernels/gemm.h"
 #include "kernels/global_norm.h"
+#include "kernels/level.h"
 #include "kernels/linear.h"
 #include "kernels/masked_cross_entropy.h"
 #include "kernels/residual_norm.h"
@@ -58,16 +58,12 @@
     portable::name(on, UNWRAP arguments);                                                     \
   }
 
-#define KERNEL(name, Args)                                  \
-  DEFINE(name, (const Args<Real>& args), (args), )          \
-  template void name(On<Cpu, float>, const Args<float>&);   \
-  template void name(On<Cpu, double>, const Args<double>&); \
-  template void name(On<Cpu, bf16>, const Args<bf16>&);
+#define KERNEL(name, Args)                         \
+  DEFINE(name, (const Args<Real>& args), (args), ) \
+  MASQUE_INSTANTIATE(name, Args)
 #define PAIR_KERNEL(name, First, Second)                                                  \
   DEFINE(name, (const First<Real>& first, const Second<Real>& second), (first, second), ) \
-  template void name(On<Cpu, float>, const First<float>&, const Second<float>&);          \
-  template void name(On<Cpu, double>, const First<double>&, const Second<double>&);       \
-  template void name(On<Cpu, bf16>, const First<bf16>&, const Second<bf16>&);
+  MASQUE_INSTANTIATE_PAIR(name, First, Second)
 // Products of bf16 have instructions of their own.
 #define PRODUCT_KERNEL(name, Args)                                                                 \
   AVX512_BF16(AT(avx512_bf16, name, (const Args<Real>& args)))                                     \
@@ -75,9 +71,7 @@
   DEFINE(name, (const Args<Real>& args), (args),                                                   \
          AMX(if (level >= CpuLevel::amx) return amx::name(on, args);)                              \
              AVX512_BF16(if (level >= CpuLevel::avx512_bf16) return avx512_bf16::name(on, args);)) \
-  template void name(On<Cpu, float>, const Args<float>&);                                          \
-  template void name(On<Cpu, double>, const Args<double>&);                                        \
-  template void name(On<Cpu, bf16>, const Args<bf16>&);
+  MASQUE_INSTANTIATE(name, Args)
 
 namespace masque {
 

@@ -16,7 +16,7 @@
 // The types a kernel is compiled for. f64 is for checks: AVX2 is enough.
 #define MASQUE_FOR_F32_AND_BF16(instantiate, ...) \
   instantiate(float, __VA_ARGS__) instantiate(bf16, __VA_ARGS__)
-#ifdef __AVX512F__
+#ifdef MASQUE_LEVEL_WITHOUT_F64
 #define MASQUE_FOR_TYPES(...) MASQUE_FOR_F32_AND_BF16(__VA_ARGS__)
 #else
 #define MASQUE_FOR_TYPES(instantiate, ...) \

@@ -1,6 +1,6 @@
 #include "kernels/rmsnorm.h"
 
-#include "kernels/bf16.h"
+#include "kernels/level.h"
 #include "kernels/residual_norm.h"
 
 namespace masque {
@@ -15,11 +15,7 @@ void rmsnorm_backward(On<Cpu, Real> on, const RmsnormBackward<Real>& args) {
   residual_rmsnorm_backward(on, args, ResidualDropoutBackward<Real>{});
 }
 
-template void rmsnorm_forward(On<Cpu, float>, const RmsnormForward<float>&);
-template void rmsnorm_forward(On<Cpu, double>, const RmsnormForward<double>&);
-template void rmsnorm_forward(On<Cpu, bf16>, const RmsnormForward<bf16>&);
-template void rmsnorm_backward(On<Cpu, float>, const RmsnormBackward<float>&);
-template void rmsnorm_backward(On<Cpu, double>, const RmsnormBackward<double>&);
-template void rmsnorm_backward(On<Cpu, bf16>, const RmsnormBackward<bf16>&);
+MASQUE_INSTANTIATE(rmsnorm_forward, RmsnormForward)
+MASQUE_INSTANTIATE(rmsnorm_backward, RmsnormBackward)
 
 }  // namespace masque
