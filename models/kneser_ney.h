@@ -14,6 +14,9 @@ namespace masque {
 
 class KneserNey {
  public:
+  // Of 1 to 9 the best, fitted on val of TinyShakespeare and asked for its train split.
+  static constexpr std::int64_t kOrderForCharacters = 6;
+
   // N-grams of 1 … order tokens of `text`. excluded (V). InputError for an empty text or an order
   // below 1; Error where the text holds an excluded token.
   KneserNey(std::span<const std::int32_t> text, std::int64_t order,
