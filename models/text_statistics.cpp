@@ -114,9 +114,9 @@ TextSet spread_texts(Tokens tokens, std::int64_t count, std::int64_t T, const st
   CHECK(count >= 1 && T >= 1, "spread_texts: {} texts of {} tokens", count, T);
   const auto total = static_cast<std::int64_t>(tokens.size());
   if (total / T < count) {
-    throw InputError(
-        fmt::format("{} texts of {} tokens, but {} has {}: ask for at most {} or for shorter ones",
-                    count, T, name, total, total / T));
+    throw InputError(fmt::format(
+        "{} texts of {} tokens, but {} has {} tokens: ask for at most {}, or for shorter texts",
+        count, T, name, total, total / T));
   }
   TextSet texts;
   texts.T = T;
