@@ -108,6 +108,9 @@ void print_quality(const std::vector<QualityRow>& rows, const std::string& judge
   add("", "texts of", [](const QualityRow& row) { return row.name; });
   add("", "strategy", [](const QualityRow& row) { return row.strategy.value_or(kNothing); });
   add("", "steps", [&](const QualityRow& row) { return count(row.steps, 0); });
+  add("temper-", "ature", [](const QualityRow& row) {
+    return row.temperature.value_or(1) == 1 ? kNothing : fmt::format("{}", *row.temperature);
+  });
   add("AR judge", "nats", [](const QualityRow& row) { return judged(row.quality.judge_ar); });
   add("n-gram judge", "nats", [](const QualityRow& row) { return judged(row.quality.judge_kn); });
   add("source", "nats", [](const QualityRow& row) { return judged(row.quality.judge_source); });

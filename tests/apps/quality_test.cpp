@@ -94,13 +94,23 @@ TEST_CASE("quality has a row a setting, beside real text", "[quality][cpu]") {
         rows[3]["judge_kn"]);
 }
 
+TEST_CASE("quality never writes a text twice over", "[quality][cpu]") {
+  const SmallRun llada("llada");  // hardly trained: its texts share next to nothing
+  const ProcessResult result = llada.masque(
+      "quality", {"--json", "--n", "40", "--length", "8", "--strategies", "ancestral"});
+  REQUIRE(result.code == 0);
+  CHECK(Json::parse(result.out)["rows"][3]["distinct"]["4"] > 0.95);
+}
+
 TEST_CASE("quality prints a table", "[quality][cpu]") {
   const SmallRun llada("llada");
-  const ProcessResult result =
-      llada.masque("quality", {"--n", "40", "--length", "8", "--strategies", "ancestral"});
+  const ProcessResult result = llada.masque(
+      "quality",
+      {"--n", "20", "--length", "8", "--strategies", "ancestral", "--temperature", "0.5"});
   CHECK(result.code == 0);
-  CHECK_THAT(result.out, Contains("test text") && Contains("ancestral") && Contains("--judge") &&
-                             Contains("40 texts of 8 tokens") && !Contains("AR judge"));
+  CHECK_THAT(result.out, Contains("test text") && Contains("temper") && Contains("ancestral") &&
+                             Contains("--judge") && Contains("20 texts of 8 tokens") &&
+                             !Contains("AR judge"));
   CHECK_THAT(result.err, Contains("trained on 16 characters"));
 }
 
