@@ -1,5 +1,6 @@
-// Valid likelihoods on fixed windows: `exact` for AR, `nelbo` for LLaDA, with two intervals each.
-// Both score the same tokens; logits of excluded tokens are −∞; log-softmax and sums are in f64.
+// Valid likelihoods on fixed windows: `exact` for AR, `nelbo` for LLaDA, with two intervals each
+// (of LLaDA's exact ones see models/chain.h). All score the same tokens; logits of excluded tokens
+// are −∞; log-softmax and sums are in f64.
 // Nie et al. 2025, arXiv:2502.09992, eq. 6 (the estimator of nelbo with an exact count of masks)
 #pragma once
 
@@ -23,15 +24,29 @@ struct LikelihoodOptions {
   std::function<void(std::int64_t done, std::int64_t total)> progress;  // in windows; may be empty
 };
 
+// Mean nll of a masked token where lo to hi tokens of a window are masked.
+struct MaskedBin {
+  std::int64_t lo = 0, hi = 0;  // both included
+  std::int64_t draws = 0;       // masked copies that it is the mean of
+  double nats = 0;              // of their means a masked token; NaN without draws
+};
+
 struct Likelihood {
   double nats_per_token = 0;  // Σ nats / Σ scored tokens
   Interval ci95;              // the estimator's own error on this text; zero width where exact
   Interval ci95_text;         // another text of the kind: moving-block bootstrap over windows (its
                               // spread holds the estimator's error too); NaN for one window
-  double accuracy = 0;        // exact: of the next token; nelbo: of masked tokens over its draws
+  double accuracy = 0;        // exact: of the next token; nelbo: of masked tokens over its draws;
+                              // chain: of the token decoded next; mixture: NaN
   std::int64_t tokens = 0;
-  std::vector<double> window_nats;          // (W) each window's total
+  std::vector<double> window_nats;  // (W) each window's total, or an unbiased estimate of it
   std::vector<std::int64_t> window_tokens;  // (W) scored
+  // Curves, of the windows that score the most tokens, n (all but an overlapping last one).
+  // By tokens masked (nelbo) or unknown (chain), 16 bins of 1 … n, less where n is less; the mean
+  // over the counts 1 … n is nats_per_token, of nelbo without its control. Empty for others.
+  std::vector<MaskedBin> by_masked;
+  std::vector<double> by_position;  // (n) by scored token, mean over windows; sums to their mean
+                                    // window_nats. Empty for mixture
 };
 
 // Windows for an AR model without [START]: each holds length + 1 tokens, begins `length` after the
@@ -46,9 +61,9 @@ Likelihood exact_likelihood(Predictor& predictor, std::span<const std::int32_t> 
                             const LikelihoodOptions& options);
 
 // E_{l ~ U{1..n}} [(n/l) Σ_{i in a uniform subset of size l} −log p(x_i | rest)], n scored tokens;
-// tokens before scored_from are always visible. A window's draws depend on the seed, its begin and
-// `draws` alone: neither on the other windows nor on the batch. InputError where draws is odd or
-// below 2.
+// tokens before scored_from are always visible. Unbiased for each window, with a control variate
+// (models/nelbo.cpp). A window's draws depend on the seed, its begin and `draws` alone: neither on
+// the other windows nor on the batch. InputError where draws is odd or below 2.
 Likelihood nelbo_likelihood(Predictor& predictor, std::span<const std::int32_t> tokens,
                             const std::vector<Window>& windows,
                             std::span<const std::uint8_t> excluded,

@@ -1,11 +1,19 @@
 #include "models/scorer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/check.h"
 #include "kernels/masked_cross_entropy.h"
 
 namespace masque {
+namespace {
+
+// A CPU's products of up to 16 rows sum in another order (kernels/gemm.cpp), and so end in other
+// bits: no forward has so few.
+constexpr std::int64_t kLeastRows = 32;
+
+}  // namespace
 
 Scorer::Scorer(Predictor& predictor, std::span<const std::uint8_t> excluded, std::int64_t T)
     : predictor_(predictor), excluded_(excluded), T_(T) {
@@ -24,11 +32,25 @@ void Scorer::ask(std::int64_t i, std::int32_t target) {
   targets_.push_back(target);
 }
 
-void Scorer::run() {
+std::span<const double> Scorer::logits(std::size_t question) const {
+  const auto V = static_cast<std::size_t>(predictor_.vocab_size());
+  return std::span(logits_).subspan(question * V, V);
+}
+
+void Scorer::run(std::int64_t sequences, std::int64_t positions) {
   const std::size_t N = rows_.size();
   const auto V = static_cast<std::size_t>(predictor_.vocab_size());
+  const auto T = static_cast<std::size_t>(T_);
+  sequences = std::max(sequences, (kLeastRows + T_ - 1) / T_);
+  positions = std::max(positions, kLeastRows);
+  while (N > 0 && std::ssize(ids_) < sequences * T_) {
+    const std::size_t end = ids_.size();
+    ids_.resize(end + T);
+    std::copy_n(ids_.begin(), T, ids_.begin() + static_cast<std::ptrdiff_t>(end));
+  }
+  while (N > 0 && std::ssize(rows_) < positions) rows_.push_back(rows_[rows_.size() - N]);
   weights_.assign(N, 1);
-  logits_.resize(N * V);
+  logits_.resize(rows_.size() * V);
   nll_.resize(N);
   correct_.resize(N);
 

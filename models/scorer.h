@@ -20,21 +20,24 @@ class Scorer {
   // Asks for `target` at position i of the last sequence.
   void ask(std::int64_t i, std::int32_t target);
 
-  // One forward; then nll and correct hold for each question in the order asked, and the batch is
-  // empty again. Error where the model answers NaN.
-  void run();
+  // One forward; then nll, correct and logits hold for each question in the order asked, and the
+  // batch is empty again. Copies fill it up to `sequences` and `positions`, so that a forward has a
+  // fixed shape; on a CPU the answers are the same bits without, in any batch. Error where the
+  // model answers NaN.
+  void run(std::int64_t sequences = 1, std::int64_t positions = 1);
   double nll(std::size_t question) const { return nll_[question]; }  // nats
   bool correct(std::size_t question) const { return correct_[question] != 0; }
+  std::span<const double> logits(std::size_t question) const;  // (V) those of excluded tokens too
 
  private:
   Predictor& predictor_;
   std::span<const std::uint8_t> excluded_;  // (V) 1: logit −∞
   std::int64_t T_;
   std::vector<std::int32_t> ids_;      // (B,T)
-  std::vector<std::int64_t> rows_;     // (N)
+  std::vector<std::int64_t> rows_;     // (N), then copies
   std::vector<std::int32_t> targets_;  // (N)
   std::vector<double> weights_;        // (N) all 1
-  std::vector<double> logits_;         // (N,V)
+  std::vector<double> logits_;         // (N,V), then those of copies
   std::vector<double> nll_;            // (N)
   std::vector<std::int32_t> correct_;  // (N)
 };

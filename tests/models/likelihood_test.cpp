@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "kernels/backend.h"
 #include "models/tokenizer.h"
@@ -27,9 +28,9 @@ double closed_form(const MarkovChain& chain, std::span<const std::int32_t> token
   return sum;
 }
 
-// The nelbo of one window: every count of masks, every subset.
-double enumerated_nelbo(Predictor& predictor, std::span<const std::int32_t> text,
-                        std::int64_t scored_from) {
+// Mean nll of a masked token of one window with 1 … n masked, (n): every subset.
+std::vector<double> enumerated_curve(Predictor& predictor, std::span<const std::int32_t> text,
+                                     std::int64_t scored_from) {
   const auto T = static_cast<std::int64_t>(text.size()), n = T - scored_from;
   const auto V = static_cast<std::size_t>(predictor.vocab_size());
   std::vector<double> sums(static_cast<std::size_t>(n) + 1), subsets(sums.size());
@@ -52,11 +53,27 @@ double enumerated_nelbo(Predictor& predictor, std::span<const std::int32_t> text
     }
     ++subsets[rows.size()];
   }
-  double nelbo = 0;
+  std::vector<double> curve;
   for (std::size_t l = 1; l < sums.size(); ++l) {
-    nelbo += sums[l] / subsets[l] / static_cast<double>(l);
+    curve.push_back(sums[l] / subsets[l] / static_cast<double>(l));
   }
-  return nelbo;
+  return curve;
+}
+
+double enumerated_nelbo(Predictor& predictor, std::span<const std::int32_t> text,
+                        std::int64_t scored_from) {
+  const std::vector<double> curve = enumerated_curve(predictor, text, scored_from);
+  return std::accumulate(curve.begin(), curve.end(), 0.0);
+}
+
+// What nelbo comes to without its control variate: the mean over draws.
+double plain_nats_per_token(const Likelihood& nelbo) {
+  double nats = 0, draws = 0;
+  for (const MaskedBin& bin : nelbo.by_masked) {
+    if (bin.draws > 0) nats += bin.nats * static_cast<double>(bin.draws);
+    draws += static_cast<double>(bin.draws);
+  }
+  return nats / draws;
 }
 
 TEST_CASE("exact is the chain's own likelihood", "[likelihood][cpu]") {
@@ -167,7 +184,7 @@ TEST_CASE("nelbo's interval covers the bound as often as it says", "[likelihood]
         predictor, std::span(tokens).subspan(static_cast<std::size_t>(window.begin), 6), 0);
   }
   LikelihoodOptions options;
-  options.draws = 8;
+  options.draws = GENERATE(2, 4, 8);
   options.batch = 64;
   int covered = 0;
   constexpr int kSeeds = 600;
@@ -190,6 +207,139 @@ TEST_CASE("nelbo's interval covers the bound as often as it says", "[likelihood]
   CHECK(mean == Approx(truth / 48).margin(4 * std::sqrt(error / kSeeds)));
 }
 
+TEST_CASE("The control variate lowers nelbo's variance, and with few draws does no harm",
+          "[likelihood][cpu]") {
+  // Letters that are likely and unlikely where they stand, as in text: what one half of the draws
+  // says of a position tells much of the other half.
+  const MarkovChain chain = independent_letters({0.05, 0.15, 0.8});
+  const auto tokens = chain.generate(32, 17);
+  MarkovPredictor predictor(chain, 32, false, 0.3);
+  LikelihoodOptions options;
+  options.batch = 64;
+  constexpr int kSeeds = 300;
+  for (const auto& [draws, most] : {std::pair{2, 1.1}, {4, 1.0}, {16, 0.5}}) {
+    options.draws = draws;
+    double mean = 0, plain_mean = 0, square = 0, plain_square = 0;
+    for (int seed = 0; seed < kSeeds; ++seed) {
+      options.seed = static_cast<std::uint64_t>(seed);
+      const Likelihood result =
+          nelbo_likelihood(predictor, tokens, cover(32, 32), chain.excluded(), options);
+      const double value = result.nats_per_token, plain = plain_nats_per_token(result);
+      mean += value / kSeeds;
+      plain_mean += plain / kSeeds;
+      square += value * value / kSeeds;
+      plain_square += plain * plain / kSeeds;
+    }
+    const double variance = square - mean * mean;
+    const double plain_variance = plain_square - plain_mean * plain_mean;
+    CAPTURE(draws, variance / plain_variance);
+    CHECK(variance < most * plain_variance);
+    CHECK(mean == Approx(plain_mean).margin(4 * std::sqrt(plain_variance / kSeeds)));
+  }
+}
+
+TEST_CASE("nelbo's curves are the enumerated ones", "[likelihood][cpu]") {
+  const MarkovChain chain = uneven_letters();
+  const auto tokens = chain.generate(15, 18);
+  MarkovPredictor predictor(chain, 6, false, 1.0);
+  const auto windows = cover(15, 6);
+  REQUIRE(windows.back().scored_from == 3);  // of which the curves take nothing
+  LikelihoodOptions options;
+  options.draws = 12000;
+  options.batch = 500;
+  const Likelihood result = nelbo_likelihood(predictor, tokens, windows, chain.excluded(), options);
+  REQUIRE(result.by_masked.size() == 6);
+  double width_mean = 0;
+  for (std::size_t l = 1; l <= 6; ++l) {
+    double expected = 0;
+    for (const std::size_t w : {0u, 1u}) {
+      expected += enumerated_curve(predictor, std::span(tokens).subspan(6 * w, 6), 0)[l - 1] / 2;
+    }
+    const MaskedBin& bin = result.by_masked[l - 1];
+    CHECK(bin.lo == static_cast<std::int64_t>(l));
+    CHECK(bin.hi == bin.lo);
+    CHECK(bin.draws == 4000);  // strata of equal width
+    CHECK(bin.nats == Approx(expected).margin(0.05));
+    width_mean += bin.nats / 6;
+  }
+  const double full = (result.window_nats[0] + result.window_nats[1]) / 12;
+  CHECK(width_mean == Approx(plain_nats_per_token(result)).epsilon(1e-12));
+  CHECK(width_mean == Approx(full).margin(0.01));
+
+  REQUIRE(result.by_position.size() == 6);
+  const double sum = std::accumulate(result.by_position.begin(), result.by_position.end(), 0.0);
+  CHECK(sum == Approx(6 * full).epsilon(1e-12));
+  // Position i costs, over all subsets that mask it, (n/l)·P(masked | l) = 1 times its mean nll.
+  for (std::size_t i = 0; i < 6; ++i) {
+    double expected = 0;
+    for (std::uint32_t bits = 1; bits < 64; ++bits) {
+      if ((bits >> i & 1) == 0) continue;
+      for (const std::size_t w : {0u, 1u}) {
+        std::vector<std::int32_t> ids(tokens.begin() + static_cast<std::ptrdiff_t>(6 * w),
+                                      tokens.begin() + static_cast<std::ptrdiff_t>(6 * w + 6));
+        const std::int32_t token = ids[i];
+        double masks = 0, subsets = 1;  // subsets of this size: 6 choose l
+        for (std::size_t k = 0; k < 6; ++k) {
+          if ((bits >> k & 1) == 0) continue;
+          ids[k] = Tokenizer::kMask;
+          subsets *= (6 - masks) / (masks + 1);
+          ++masks;
+        }
+        std::vector<double> logits(7);
+        const std::vector<std::int64_t> rows = {static_cast<std::int64_t>(i)};
+        predictor.predict({ids, {}, 1, 6, rows}, logits);
+        double total = 0;
+        for (std::size_t v = Tokenizer::kSpecials; v < 7; ++v) total += std::exp(logits[v]);
+        expected +=
+            (std::log(total) - logits[static_cast<std::size_t>(token)]) / subsets / masks / 2;
+      }
+    }
+    CHECK(result.by_position[i] == Approx(expected).margin(0.05));
+  }
+
+  // With few draws some counts are never seen; the sums hold all the same.
+  options.draws = 2;
+  const Likelihood few = nelbo_likelihood(predictor, tokens, windows, chain.excluded(), options);
+  CHECK(std::any_of(few.by_masked.begin(), few.by_masked.end(),
+                    [](const MaskedBin& bin) { return bin.draws == 0 && std::isnan(bin.nats); }));
+  CHECK(std::accumulate(few.by_position.begin(), few.by_position.end(), 0.0) ==
+        Approx((few.window_nats[0] + few.window_nats[1]) / 2).epsilon(1e-12));
+}
+
+TEST_CASE("Bins of masked counts share out 1 to n", "[likelihood][cpu]") {
+  const MarkovChain chain = uneven_letters();
+  const auto tokens = chain.generate(35, 19);
+  MarkovPredictor predictor(chain, 35, false);
+  const Likelihood result =
+      nelbo_likelihood(predictor, tokens, cover(35, 35), chain.excluded(), {});
+  REQUIRE(result.by_masked.size() == 16);
+  std::int64_t next = 1, draws = 0;
+  for (const MaskedBin& bin : result.by_masked) {
+    CHECK(bin.lo == next);
+    CHECK(bin.hi >= bin.lo);
+    next = bin.hi + 1;
+    draws += bin.draws;
+  }
+  CHECK(next == 36);
+  CHECK(draws == 32);
+}
+
+TEST_CASE("exact by position is the mean over full windows", "[likelihood][cpu]") {
+  const MarkovChain chain = independent_letters({0.2, 0.5, 0.3});
+  const auto tokens = chain.generate(25, 20);
+  MarkovPredictor predictor(chain, 10, true);
+  const Likelihood result =
+      exact_likelihood(predictor, tokens, cover(25, 10), chain.excluded(), {});
+  CHECK(result.by_masked.empty());
+  REQUIRE(result.by_position.size() == 10);
+  for (std::size_t i = 0; i < 10; ++i) {
+    const double expected = (chain.nats(std::span(tokens).subspan(i, 1)) +
+                             chain.nats(std::span(tokens).subspan(10 + i, 1))) /
+                            2;
+    CHECK(result.by_position[i] == Approx(expected).epsilon(1e-9));
+  }
+}
+
 TEST_CASE("A window's draws depend neither on the batch nor on other windows",
           "[likelihood][cpu]") {
   const MarkovChain chain = uneven_letters();
@@ -210,7 +360,8 @@ TEST_CASE("A window's draws depend neither on the batch nor on other windows",
     CHECK(other.accuracy == whole.accuracy);
     CHECK(other.ci95.lo == whole.ci95.lo);
     CHECK(other.ci95_text.hi == whole.ci95_text.hi);
-    CHECK(predictor.largest_batch <= batch);
+    // Copies fill the smallest batches up to 32 rows.
+    CHECK(predictor.largest_batch <= std::max<std::int64_t>(batch, 32 / 8));
   }
 
   std::vector<Window> backwards(windows.rbegin(), windows.rend());

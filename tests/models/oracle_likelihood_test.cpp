@@ -1,6 +1,7 @@
 // The estimators return the synthetic source's own likelihood when the model is the source.
 #include <cmath>
 
+#include "models/chain.h"
 #include "models/likelihood.h"
 #include "models/source.h"
 #include "tests/support/catch.h"
@@ -59,6 +60,30 @@ TEST_CASE("nelbo of the oracle holds the source's own in its interval", "[likeli
   CHECK(result.ci95.lo < total / 500);
   CHECK(result.ci95.hi > total / 500);
   CHECK(result.ci95.hi - result.ci95.lo < 0.1);
+}
+
+TEST_CASE("chain and mixture of the oracle are the source's own, whatever the order",
+          "[likelihood][chain][cpu]") {
+  const SourceText data(150);
+  REQUIRE(data.windows.back().scored_from > 0);
+  Oracle oracle(data.source, data.tokenizer, kLength, false);
+  for (const std::string& name : order_names()) {
+    CAPTURE(name);
+    ChainOptions options;
+    options.order = order_of(name);
+    options.draws = 2;
+    const ChainLikelihood chain =
+        chain_likelihood(oracle, data.tokens, data.windows, data.tokenizer.excluded(), options);
+    const Likelihood mixture = mixture_likelihood(chain, data.windows, 1);
+    const auto K = static_cast<std::size_t>(chain.orders);
+    for (std::size_t w = 0; w < data.windows.size(); ++w) {
+      const double truth = data.nats(data.windows[w]);
+      for (std::size_t k = 0; k < K; ++k) {
+        CHECK(std::abs(chain.order_nats[w * K + k] - truth) < 1e-9);
+      }
+      CHECK(std::abs(mixture.window_nats[w] - truth) < 1e-9);
+    }
+  }
 }
 
 }  // namespace
