@@ -100,7 +100,8 @@ std::string show(const Tokenizer& tokenizer, std::span<const std::int32_t> ids) 
 Watch make_watch(const SampleCommand& command, const Run& run, Progress& progress) {
   if (!command.watch && on_gpu(run.transformer->device())) return {};
   return [&command, &tokenizer = run.tokenizer, &progress,
-          step = std::int64_t{0}](std::span<const std::int32_t> sequences) mutable {
+          step = std::int64_t{0}](const StepReport& report) mutable {
+    const std::span<const std::int32_t> sequences = report.sequences;
     ++step;
     if (!command.watch) {
       progress.update(step, "steps");

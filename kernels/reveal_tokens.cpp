@@ -11,7 +11,8 @@ namespace masque {
 template <class Real>
 void wanted_positions(On<Cpu, Real>, const WantedPositions& args) {
   for (std::int64_t i = 0; i < args.n * args.T; ++i) {
-    const bool its_turn = args.due == nullptr || args.due[i] == *args.step;
+    const bool due = args.due == nullptr || args.due[i] == *args.step;
+    const bool its_turn = due && (args.from == nullptr || args.from[i] <= *args.step);
     args.wanted[i] = args.ids[i] == args.mask_token && its_turn ? 1 : 0;
   }
 }

@@ -14,7 +14,8 @@ constexpr int kPositionThreads = 256;
 __global__ void __launch_bounds__(kPositionThreads) wanted_positions_kernel(WantedPositions args) {
   const std::int64_t i = std::int64_t{blockIdx.x} * kPositionThreads + threadIdx.x;
   if (i >= args.n * args.T) return;
-  const bool its_turn = args.due == nullptr || args.due[i] == *args.step;
+  const bool due = args.due == nullptr || args.due[i] == *args.step;
+  const bool its_turn = due && (args.from == nullptr || args.from[i] <= *args.step);
   args.wanted[i] = args.ids[i] == args.mask_token && its_turn ? 1 : 0;
 }
 

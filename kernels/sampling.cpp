@@ -46,10 +46,37 @@ struct Candidates {
     return std::max_element(logits.begin(), logits.end()) - logits.begin();
   }
 
-  double probability(std::int64_t chosen) const {
+  // Σ exp: what probabilities at temperature 1 are shares of.
+  double sum() const {
     double sum = 0;
     for (const double logit : logits) sum += std::exp(logit);
-    return std::exp(logits[chosen]) / sum;
+    return sum;
+  }
+
+  double confidence(Confidence kind, std::int64_t chosen, double sum) const {
+    switch (kind) {
+      case Confidence::drawn:
+        return std::exp(logits[chosen]) / sum;
+      case Confidence::max_prob:
+        return 1 / sum;
+      case Confidence::margin:
+        return (1 - std::exp(second())) / sum;
+      case Confidence::entropy:
+        break;
+    }
+    double total = 0;  // Σ p log p = Σ p·logit − log Σ exp
+    for (const double logit : logits) total += logit > -kInfinity ? std::exp(logit) * logit : 0;
+    return total / sum - std::log(sum);
+  }
+
+  // The largest logit but one; −∞ where there is one alone.
+  double second() const {
+    double first = -kInfinity, second = -kInfinity;
+    for (const double logit : logits) {
+      second = std::max(second, std::min(first, logit));
+      first = std::max(first, logit);
+    }
+    return second;
   }
 
   void set_mass(double temperature) {
@@ -125,7 +152,14 @@ void sample_tokens(On<Cpu, Real>, const SampleTokens<Real>& args) {
           candidates.draw(uniform(philox_word(args.seed, args.stream, draw, args.draw_rows[k], 0)));
     }
     args.tokens[k] = candidates.ids[chosen];
-    if (args.probability != nullptr) args.probability[k] = candidates.probability(chosen);
+    if (args.probability == nullptr && args.confidence == nullptr) continue;
+    const double sum = candidates.sum();
+    if (args.probability != nullptr) {
+      args.probability[k] = candidates.confidence(Confidence::drawn, chosen, sum);
+    }
+    if (args.confidence != nullptr) {
+      args.confidence[k] = candidates.confidence(args.kind, chosen, sum);
+    }
   }
   if (bad_row < K) throw no_distribution(bad_row, K);
 }

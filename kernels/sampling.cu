@@ -41,6 +41,10 @@ struct Row {
   // Unnormalised, 1 for the most probable.
   __device__ double mass(std::int64_t v) const { return exp((logits[v] - max) / temperature); }
   __device__ double mass_at_1(std::int64_t v) const { return exp(logits[v] - max); }
+  __device__ double mass_log_mass_at_1(std::int64_t v) const {
+    const double mass = mass_at_1(v);
+    return mass > 0 ? mass * (logits[v] - max) : 0;
+  }
 };
 
 // Σ weight(v) of the entries with a rank from low to below high.
@@ -158,6 +162,29 @@ __device__ std::int64_t draw_entry(const Row<Real>& row, std::uint64_t lowest, d
   return lane == 0 ? last : -1;
 }
 
+// How sure the row is: of `kind`, unless that is the drawn token's probability. top: the largest
+// rank. sum: Σ exp at temperature 1.
+template <int Threads, class Real>
+__device__ double row_confidence(Confidence kind, const Row<Real>& row, std::uint64_t top,
+                                 double sum) {
+  if (kind == Confidence::max_prob) return 1 / sum;
+  if (kind == Confidence::margin) {
+    std::uint64_t second = 0;
+    for (std::int64_t v = threadIdx.x; v < row.V; v += Threads) {
+      const std::uint64_t rank = row.rank(v);
+      second = rank < top && rank > second ? rank : second;
+    }
+    second = block_max<Threads>(second);
+    return (1 - (second == 0 ? 0.0 : row.mass_at_1(row.id(second)))) / sum;
+  }
+  if (kind == Confidence::entropy) {
+    const double total = sum_ranks<Threads>(
+        row, 1, top + 1, [&row](std::int64_t v) { return row.mass_log_mass_at_1(v); });
+    return total / sum - log(sum);
+  }
+  return 0;
+}
+
 // A block a row.
 template <class Real, int Threads>
 __global__ void __launch_bounds__(Threads) sample_tokens_kernel(SampleTokens<Real> args) {
@@ -175,15 +202,17 @@ __global__ void __launch_bounds__(Threads) sample_tokens_kernel(SampleTokens<Rea
     if (threadIdx.x != 0) return;
     args.tokens[k] = 0;
     if (args.probability != nullptr) args.probability[k] = 0;
+    if (args.confidence != nullptr) args.confidence[k] = 0;
     atomicMin(args.bad_row, static_cast<std::int32_t>(k));
     return;
   }
   const std::int64_t best = row.id(top);
   row.max = row.logits[best];
-  double sum = 0;  // at temperature 1
-  if (args.probability != nullptr) {
+  double sum = 0, confidence = 0;  // at temperature 1
+  if (args.probability != nullptr || args.confidence != nullptr) {
     sum = sum_ranks<Threads>(row, 1, top + 1, [&row](std::int64_t v) { return row.mass_at_1(v); });
   }
+  if (args.confidence != nullptr) confidence = row_confidence<Threads>(args.kind, row, top, sum);
   std::int64_t drawn = threadIdx.x == 0 ? best : -1;
   if (args.temperature != 0) {
     const std::uint32_t draw = args.draw_at != nullptr ? *args.draw_at : args.draw;
@@ -192,7 +221,12 @@ __global__ void __launch_bounds__(Threads) sample_tokens_kernel(SampleTokens<Rea
   }
   if (drawn < 0) return;
   args.tokens[k] = static_cast<std::int32_t>(drawn);
-  if (args.probability != nullptr) args.probability[k] = row.mass_at_1(drawn) / sum;
+  if (sum == 0) return;  // neither is asked for
+  const double probability = row.mass_at_1(drawn) / sum;
+  if (args.probability != nullptr) args.probability[k] = probability;
+  if (args.confidence != nullptr) {
+    args.confidence[k] = args.kind == Confidence::drawn ? probability : confidence;
+  }
 }
 
 }  // namespace

@@ -12,10 +12,14 @@
 
 namespace masque {
 
-// As sample_llada. A step runs all sequences whole, with logits at every position, so that each is
-// the same launches: on a GPU a recording, replayed. Of the vocabularies of characters that masque
-// has, the rows that are not wanted cost less than launches of their own would. Steps that reveal
-// nothing are left out.
+// What can: strategies with a plan (ancestral, random, low_confidence, max_prob, margin, entropy),
+// in blocks or not. threshold, remask and guidance cannot.
+bool generates_on_device(const SampleOptions& options);
+
+// As sample_llada, of what generates_on_device. A step runs all sequences whole, with logits at
+// every position, so that each is the same launches: on a GPU a recording, replayed. Of the
+// vocabularies of characters that masque has, the rows that are not wanted cost less than launches
+// of their own would. Steps that reveal nothing are left out.
 SampleResult sample_llada_on_device(Network& network, std::vector<std::int32_t> sequences,
                                     std::int64_t T, std::span<const std::uint8_t> excluded,
                                     const SampleOptions& options, const Watch& watch = {});
@@ -26,8 +30,9 @@ SampleResult sample_ar_on_device(Network& network, std::int64_t n,
                                  std::span<const std::uint8_t> excluded, const DrawOptions& options,
                                  const Watch& watch = {});
 
-// Text of a network, by these on a GPU, else by models/sampler.h, which draws for wanted rows
-// alone.
+// Text of a network, by these on a GPU; else by models/sampler.h, which draws for wanted rows
+// alone. What cannot generate on the device has its forwards there and its logits come back at
+// every step.
 SampleResult generate_llada(Network& network, std::vector<std::int32_t> sequences, std::int64_t T,
                             std::span<const std::uint8_t> excluded, const SampleOptions& options,
                             const Watch& watch = {});

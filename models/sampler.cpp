@@ -1,55 +1,36 @@
 #include "models/sampler.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+#include <limits>
 
-#include "core/check.h"
-#include "kernels/philox.h"
-#include "kernels/sampling.h"
+#include "models/generation.h"
 #include "models/tokenizer.h"
 
 namespace masque {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-std::size_t at(std::int64_t index) {
-  return static_cast<std::size_t>(index);
-}
-
-void check_draw(const DrawOptions& options) {
-  if (!(options.temperature >= 0) || std::isinf(options.temperature)) {
-    throw InputError(
-        fmt::format("temperature is {}: give 0 (most probable) or more", options.temperature));
-  }
-  if (options.top_k < 0) {
-    throw InputError(fmt::format("top-k is {}: give 0 (all tokens) or more", options.top_k));
-  }
-  if (!(options.top_p > 0 && options.top_p <= 1)) {
-    throw InputError(
-        fmt::format("top-p is {}: give a share above 0, at most 1 (all tokens)", options.top_p));
-  }
-}
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 struct Drawn {
   std::vector<std::int32_t> tokens;  // (K)
   std::vector<double> probability;   // (K) at temperature 1
+  std::vector<double> confidence;    // (K) of `kind`
 };
 
 // One token for each row of logits (K,V). draw_rows (K) tells the rows of a step apart.
 Drawn draw_tokens(std::span<const double> logits, std::span<const std::uint32_t> draw_rows,
                   std::int64_t step, std::span<const std::uint8_t> excluded,
-                  const DrawOptions& options) {
-  Drawn drawn{std::vector<std::int32_t>(draw_rows.size()), std::vector<double>(draw_rows.size())};
-  auto args = draw_arguments<double>(options, static_cast<std::int64_t>(draw_rows.size()),
+                  const DrawOptions& options, Confidence kind = Confidence::drawn) {
+  const std::size_t K = draw_rows.size();
+  Drawn drawn{std::vector<std::int32_t>(K), std::vector<double>(K), std::vector<double>(K)};
+  auto args = draw_arguments<double>(options, static_cast<std::int64_t>(K),
                                      static_cast<std::int64_t>(excluded.size()));
   args.tokens = drawn.tokens.data();
   args.probability = drawn.probability.data();
+  args.confidence = drawn.confidence.data();
+  args.kind = kind;
   args.logits = logits.data();
   args.excluded = excluded.data();
   args.draw_rows = draw_rows.data();
@@ -57,6 +38,30 @@ Drawn draw_tokens(std::span<const double> logits, std::span<const std::uint32_t>
   sample_tokens(On<Cpu, double>{}, args);
   return drawn;
 }
+
+// logits := (1 + w)·logits − w·unconditional. What is impossible stays so.
+void guide(std::span<double> logits, std::span<const double> unconditional, double w) {
+  for (std::size_t k = 0; k < logits.size(); ++k) {
+    if (logits[k] != -kInfinity) logits[k] = (1 + w) * logits[k] - w * unconditional[k];
+  }
+}
+
+// How far a sequence is: its block, what of that is masked and written, its forwards.
+struct Sequence {
+  std::vector<Block> blocks;  // those with masks
+  std::size_t block = 0;
+  std::int64_t step = 0;             // of the block
+  std::vector<std::int64_t> masked;  // positions masked now, ascending
+  std::vector<Proposal> written;
+  std::int64_t forwards = 0;
+
+  bool done() const { return block == blocks.size(); }
+  void begin() {
+    step = 0;
+    written.clear();
+    masked = done() ? std::vector<std::int64_t>() : blocks[block].masked;
+  }
+};
 
 // The sequences that take part in a step, packed for one forward.
 struct StepBatch {
@@ -73,64 +78,86 @@ class Generation {
   Generation(Predictor& predictor, std::vector<std::int32_t> sequences, std::int64_t T,
              std::span<const std::uint8_t> excluded, const SampleOptions& options)
       : predictor_(predictor),
+        given_(sequences),
         ids_(std::move(sequences)),
         T_(T),
         excluded_(excluded),
         options_(options),
-        strategy_(make_strategy(options.strategy)) {
+        strategy_(make_strategy(options.strategy, options.of_strategy)) {
     MaskedStart start(ids_, T, options);
     steps_ = start.steps;
-    masked_ = std::move(start.masked);
-    for (const auto& positions : masked_) {
-      masks_.push_back(static_cast<std::int64_t>(positions.size()));
+    for (std::vector<Block>& blocks : start.blocks) {
+      sequences_.emplace_back();
+      sequences_.back().blocks = std::move(blocks);
+      sequences_.back().begin();
     }
   }
 
   std::int64_t steps() const { return steps_; }
-  std::int64_t forwards() const { return forwards_; }
-  const std::vector<std::int32_t>& ids() const { return ids_; }
+  // Whether steps that are left would find nothing to do.
+  bool over() const {
+    return strategy_->ends_early() && std::all_of(sequences_.begin(), sequences_.end(),
+                                                  [](const Sequence& p) { return p.done(); });
+  }
+  StepReport report() const { return {ids_, probabilities_}; }
+
+  SampleResult result() const {
+    SampleResult result{ids_, forwards_, 0, {}};
+    for (const Sequence& sequence : sequences_) {
+      result.sequence_forwards.push_back(sequence.forwards);
+    }
+    return result;
+  }
 
   void step(std::int64_t step) {
-    const StepBatch batch = consider(step);
-    if (batch.rows.empty()) return;
-    PredictorInput input;
-    input.ids = batch.ids;
-    input.B = static_cast<std::int64_t>(batch.sequences.size());
-    input.T = T_;
-    input.rows = batch.rows;
-    logits_.resize(batch.rows.size() * excluded_.size());
-    predictor_.predict(input, logits_);
-    ++forwards_;
-    const Drawn drawn = draw_tokens(logits_, batch.draw_rows, step, excluded_, options_.draw);
-
-    std::size_t row = 0;
-    for (std::size_t k = 0; k < batch.sequences.size(); ++k) {
-      const std::int64_t b = batch.sequences[k];
-      std::vector<Proposal> proposals;
-      for (; row < batch.ends[k]; ++row) {
-        proposals.push_back({batch.rows[row] % T_, drawn.tokens[row], drawn.probability[row]});
+    probabilities_.assign(ids_.size(), kNan);
+    const StepBatch batch = consider();
+    if (!batch.rows.empty()) {
+      forward(batch);
+      const Drawn drawn =
+          draw_tokens(logits_, batch.draw_rows, step, excluded_, options_.draw, strategy_->kind());
+      std::size_t row = 0;
+      for (std::size_t k = 0; k < batch.sequences.size(); ++k) {
+        const std::int64_t b = batch.sequences[k];
+        std::vector<Proposal> proposals;
+        for (; row < batch.ends[k]; ++row) {
+          proposals.push_back({batch.rows[row] % T_, drawn.tokens[row], drawn.probability[row],
+                               drawn.confidence[row]});
+        }
+        write(b, strategy_->choose(view(b), std::move(proposals)));
       }
-      commit(b, strategy_->choose(view(b, step), std::move(proposals)));
+    }
+    for (Sequence& sequence : sequences_) {
+      if (sequence.done()) continue;
+      ++sequence.step;
+      const bool early = strategy_->ends_early() && sequence.masked.empty();
+      if (!early && sequence.step < sequence.blocks[sequence.block].steps) continue;
+      ++sequence.block;
+      sequence.begin();
     }
   }
 
  private:
-  StepView view(std::int64_t b, std::int64_t step) const {
+  StepView view(std::int64_t b) const {
+    const Sequence& sequence = sequences_[at(b)];
+    const Block& block = sequence.blocks[sequence.block];
     StepView view;
-    view.step = step;
-    view.steps = steps_;
-    view.masks = masks_[at(b)];
-    view.masked = masked_[at(b)];
+    view.step = sequence.step;
+    view.steps = block.steps;
+    view.masks = static_cast<std::int64_t>(block.masked.size());
+    view.masked = sequence.masked;
+    view.written = sequence.written;
     view.sequence = static_cast<std::uint32_t>(b);
     view.seed = options_.draw.seed;
     return view;
   }
 
-  StepBatch consider(std::int64_t step) const {
+  StepBatch consider() {
     StepBatch batch;
-    for (std::int64_t b = 0; b < static_cast<std::int64_t>(masked_.size()); ++b) {
-      if (masked_[at(b)].empty()) continue;
-      const std::vector<std::int64_t> positions = strategy_->consider(view(b, step));
+    for (std::int64_t b = 0; b < static_cast<std::int64_t>(sequences_.size()); ++b) {
+      if (sequences_[at(b)].done()) continue;
+      mask_again(b, strategy_->reconsider(view(b)));
+      const std::vector<std::int64_t> positions = strategy_->consider(view(b));
       if (positions.empty()) continue;
       const auto first = static_cast<std::int64_t>(batch.sequences.size()) * T_;
       for (const std::int64_t position : positions) {
@@ -144,87 +171,95 @@ class Generation {
     return batch;
   }
 
-  void commit(std::int64_t b, const std::vector<Proposal>& chosen) {
+  // Fills logits_ (K,V).
+  void forward(const StepBatch& batch) {
+    const bool guided = options_.guidance > 0;
+    logits_.resize(batch.rows.size() * excluded_.size());
+    predict(batch, batch.ids, logits_);
+    if (guided) {
+      std::vector<std::int32_t> ids = batch.ids;  // the given tokens masked
+      for (std::size_t k = 0; k < batch.sequences.size(); ++k) {
+        const std::int64_t first = batch.sequences[k] * T_;
+        for (std::int64_t i = 0; i < T_; ++i) {
+          if (given_[at(first + i)] != Tokenizer::kMask) ids[k * at(T_) + at(i)] = Tokenizer::kMask;
+        }
+      }
+      unconditional_.resize(logits_.size());
+      predict(batch, ids, unconditional_);
+      guide(logits_, unconditional_, options_.guidance);
+    }
+    for (const std::int64_t b : batch.sequences) sequences_[at(b)].forwards += guided ? 2 : 1;
+  }
+
+  void predict(const StepBatch& batch, std::span<const std::int32_t> ids,
+               std::span<double> logits) {
+    PredictorInput input;
+    input.ids = ids;
+    input.B = static_cast<std::int64_t>(batch.sequences.size());
+    input.T = T_;
+    input.rows = batch.rows;
+    predictor_.predict(input, logits);
+    ++forwards_;
+  }
+
+  void mask_again(std::int64_t b, const std::vector<std::int64_t>& positions) {
+    if (positions.empty()) return;
+    Sequence& sequence = sequences_[at(b)];
+    for (const std::int64_t position : positions) ids_[at(b * T_ + position)] = Tokenizer::kMask;
+    const auto is_masked = [&](std::int64_t position) {
+      return ids_[at(b * T_ + position)] == Tokenizer::kMask;
+    };
+    std::erase_if(sequence.written, [&](const Proposal& p) { return is_masked(p.position); });
+    sequence.masked.insert(sequence.masked.end(), positions.begin(), positions.end());
+    std::sort(sequence.masked.begin(), sequence.masked.end());
+  }
+
+  void write(std::int64_t b, const std::vector<Proposal>& chosen) {
+    Sequence& sequence = sequences_[at(b)];
     for (const Proposal& proposal : chosen) {
       ids_[at(b * T_ + proposal.position)] = proposal.token;
+      probabilities_[at(b * T_ + proposal.position)] = proposal.probability;
     }
-    std::erase_if(masked_[at(b)], [&](std::int64_t position) {
+    sequence.written.insert(sequence.written.end(), chosen.begin(), chosen.end());
+    std::erase_if(sequence.masked, [&](std::int64_t position) {
       return ids_[at(b * T_ + position)] != Tokenizer::kMask;
     });
   }
 
   Predictor& predictor_;
-  std::vector<std::int32_t> ids_;  // (n,T)
+  std::vector<std::int32_t> given_, ids_;  // (n,T) as it began; now
+  std::vector<double> probabilities_;      // (n,T) of what this step wrote
   std::int64_t T_;
   std::span<const std::uint8_t> excluded_;  // (V)
   SampleOptions options_;
   std::unique_ptr<const Strategy> strategy_;
-  std::vector<std::vector<std::int64_t>> masked_;  // (n) positions masked now, ascending
-  std::vector<std::int64_t> masks_;                // (n) how many there were at first
-  std::vector<double> logits_;                     // (K,V)
+  std::vector<Sequence> sequences_;             // (n)
+  std::vector<double> logits_, unconditional_;  // (K,V)
   std::int64_t steps_ = 0, forwards_ = 0;
 };
 
 }  // namespace
 
-void check_llada_request(std::span<const std::int32_t> sequences, std::int64_t T,
-                         const Predictor& predictor, std::span<const std::uint8_t> excluded,
-                         const SampleOptions& options) {
-  CHECK(T >= 1 && T <= predictor.context(), "sample: length {} must be 1 to the context, {}", T,
-        predictor.context());
-  CHECK(sequences.size() % at(T) == 0, "sample: {} ids are no whole sequences of {}",
-        sequences.size(), T);
-  CHECK(static_cast<std::int64_t>(excluded.size()) == predictor.vocab_size() &&
-            excluded[at(Tokenizer::kMask)] != 0,
-        "sample: [MASK] must be among the exclusions ({}, for a vocabulary of {})", excluded.size(),
-        predictor.vocab_size());
-  check_draw(options.draw);
-  if (options.steps < 0) {
-    throw InputError(fmt::format("steps is {}: give at least 1", options.steps));
-  }
-}
-
-void check_ar_request(std::int64_t n, std::span<const std::int32_t> prompt, std::int64_t length,
-                      std::int64_t vocab_size, std::span<const std::uint8_t> excluded,
-                      const DrawOptions& options) {
-  CHECK(n >= 1 && !prompt.empty() && length >= 0,
-        "sample: {} rows of {} prompt tokens and {} more; need 1, 1 and 0", n, prompt.size(),
-        length);
-  CHECK(static_cast<std::int64_t>(excluded.size()) == vocab_size,
-        "sample: {} exclusions for a vocabulary of {}", excluded.size(), vocab_size);
-  check_draw(options);
-}
-
-MaskedStart::MaskedStart(std::span<const std::int32_t> sequences, std::int64_t T,
-                         const SampleOptions& options)
-    : masked(sequences.size() / at(T)) {
-  for (std::size_t b = 0; b < masked.size(); ++b) {
-    for (std::int64_t i = 0; i < T; ++i) {
-      if (sequences[b * at(T) + at(i)] == Tokenizer::kMask) masked[b].push_back(i);
-    }
-    steps = std::max(steps, static_cast<std::int64_t>(masked[b].size()));
-  }
-  if (options.steps > 0 && steps > 0) steps = options.steps;
-}
-
 SampleResult sample_llada(Predictor& predictor, std::vector<std::int32_t> sequences, std::int64_t T,
                           std::span<const std::uint8_t> excluded, const SampleOptions& options,
                           const Watch& watch) {
-  const Clock::time_point start = Clock::now();
+  const Stopwatch time;
   check_llada_request(sequences, T, predictor, excluded, options);
   Generation generation(predictor, std::move(sequences), T, excluded, options);
-  for (std::int64_t step = 0; step < generation.steps(); ++step) {
+  for (std::int64_t step = 0; step < generation.steps() && !generation.over(); ++step) {
     generation.step(step);
-    if (watch) watch(generation.ids());
+    if (watch) watch(generation.report());
   }
-  return {generation.ids(), generation.forwards(), seconds_since(start)};
+  SampleResult result = generation.result();
+  result.seconds = time.seconds();
+  return result;
 }
 
 SampleResult sample_ar(Decoder& decoder, std::int64_t n, std::span<const std::int32_t> prompt,
                        std::int64_t length, std::int64_t vocab_size,
                        std::span<const std::uint8_t> excluded, const DrawOptions& options,
                        const Watch& watch) {
-  const Clock::time_point start = Clock::now();
+  const Stopwatch time;
   check_ar_request(n, prompt, length, vocab_size, excluded, options);
   const auto given = static_cast<std::int64_t>(prompt.size());
   const std::int64_t T = given + length;
@@ -237,15 +272,22 @@ SampleResult sample_ar(Decoder& decoder, std::int64_t n, std::span<const std::in
     next.insert(next.end(), prompt.begin(), prompt.end());
     draw_rows[at(b)] = static_cast<std::uint32_t>(b);
   }
+  std::vector<double> probabilities;  // (n,T)
   for (std::int64_t step = 0; step < length; ++step) {
     const std::span<const double> logits =
         decoder.append(next, static_cast<std::int64_t>(next.size()) / n);
     ++result.forwards;
-    next = draw_tokens(logits, draw_rows, step, excluded, options).tokens;
-    for (std::int64_t b = 0; b < n; ++b) result.ids[at(b * T + given + step)] = next[at(b)];
-    if (watch) watch(result.ids);
+    Drawn drawn = draw_tokens(logits, draw_rows, step, excluded, options);
+    next = std::move(drawn.tokens);
+    probabilities.assign(result.ids.size(), kNan);
+    for (std::int64_t b = 0; b < n; ++b) {
+      result.ids[at(b * T + given + step)] = next[at(b)];
+      probabilities[at(b * T + given + step)] = drawn.probability[at(b)];
+    }
+    if (watch) watch({result.ids, probabilities});
   }
-  result.seconds = seconds_since(start);
+  result.sequence_forwards.assign(at(n), result.forwards);
+  result.seconds = time.seconds();
   return result;
 }
 

@@ -1,6 +1,6 @@
 // Reverse process: text out of a predictor. One loop for every strategy of masked diffusion
 // (models/strategy.h), and one for autoregressive models.
-// Nie et al. 2025, arXiv:2502.09992, section 2.4
+// Nie et al. 2025, arXiv:2502.09992, section 2.4; docs/sampling.md
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "kernels/philox.h"
-#include "kernels/sampling.h"
 #include "models/predictor.h"
 #include "models/strategy.h"
 
@@ -28,20 +26,32 @@ struct SampleOptions {
   std::string strategy = "low_confidence";  // of strategy_names()
   std::int64_t steps = 0;                   // 0: as many as masks, one token a step
   DrawOptions draw;
+  StrategyOptions of_strategy = {};
+  std::int64_t block_length = 0;  // blocks left to right; 0: one
+  double guidance = 0;            // w of (1 + w)·conditional − w·unconditional logits; 0: none
 };
 
 struct SampleResult {
   std::vector<std::int32_t> ids;  // (n,T)
-  std::int64_t forwards = 0;      // calls of the predictor (of a whole batch)
+  std::int64_t forwards = 0;      // calls of the predictor, each of a batch
   double seconds = 0;
+  std::vector<std::int64_t> sequence_forwards;  // (n) of them, those that each took part in
 };
 
-// Sees the sequences (n,T) after each step, [MASK] where nothing is written yet.
-using Watch = std::function<void(std::span<const std::int32_t> sequences)>;
+// What a step left behind.
+struct StepReport {
+  std::span<const std::int32_t> sequences;  // (n,T) [MASK] where nothing is written
+  // (n,T) of what the step wrote: each token's probability at temperature 1. NaN elsewhere.
+  std::span<const double> probabilities;
+};
+
+// Sees each step.
+using Watch = std::function<void(const StepReport& report)>;
 
 // Masked diffusion: `sequences` (n,T) hold given tokens, and [MASK] where a token is wanted; given
-// tokens never change. The same seed gives the same ids. InputError for an unknown strategy or an
-// option out of range.
+// tokens never change. The same seed gives the same ids. Guidance: the unconditional logits are of
+// the same state with the given tokens masked, a second forward. InputError for an unknown strategy
+// or an option out of range.
 SampleResult sample_llada(Predictor& predictor, std::vector<std::int32_t> sequences, std::int64_t T,
                           std::span<const std::uint8_t> excluded, const SampleOptions& options,
                           const Watch& watch = {});
@@ -60,38 +70,5 @@ SampleResult sample_ar(Decoder& decoder, std::int64_t n, std::span<const std::in
                        std::int64_t length, std::int64_t vocab_size,
                        std::span<const std::uint8_t> excluded, const DrawOptions& options,
                        const Watch& watch = {});
-
-// What models/device_sampler.h shares.
-
-// The refusals of sample_llada and sample_ar.
-void check_llada_request(std::span<const std::int32_t> sequences, std::int64_t T,
-                         const Predictor& predictor, std::span<const std::uint8_t> excluded,
-                         const SampleOptions& options);
-void check_ar_request(std::int64_t n, std::span<const std::int32_t> prompt, std::int64_t length,
-                      std::int64_t vocab_size, std::span<const std::uint8_t> excluded,
-                      const DrawOptions& options);
-
-// Sequences (n,T) before the first step.
-struct MaskedStart {
-  std::vector<std::vector<std::int64_t>> masked;  // (n) masked positions of each, ascending
-  std::int64_t steps = 0;
-
-  MaskedStart(std::span<const std::int32_t> sequences, std::int64_t T,
-              const SampleOptions& options);
-};
-
-// What the options say of a draw from K rows of V logits.
-template <class Real>
-SampleTokens<Real> draw_arguments(const DrawOptions& options, std::int64_t K, std::int64_t V) {
-  SampleTokens<Real> args{};
-  args.seed = options.seed;
-  args.stream = stream_of(Purpose::sample);
-  args.temperature = options.temperature;
-  args.top_k = options.top_k;
-  args.top_p = options.top_p;
-  args.K = K;
-  args.V = V;
-  return args;
-}
 
 }  // namespace masque

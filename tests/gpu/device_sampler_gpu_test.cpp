@@ -64,7 +64,7 @@ TEST_CASE("logits without a distribution end a generation on a GPU in the CPU's 
   ar.diverge();
   const std::string message =
       " hold NaN or +inf, or nothing that may be drawn; the weights may have diverged";
-  for (const std::string& strategy : strategy_names()) {
+  for (const std::string& strategy : device_strategies()) {
     const LladaCase masked = llada_case(strategy, 2);
     for (const By by : {By::host, By::device, By::device_unwatched}) {
       CHECK_THROWS_WITH(masked.run(llada.network(), by), Catch::Contains(message));
@@ -77,7 +77,7 @@ TEST_CASE("logits without a distribution end a generation on a GPU in the CPU's 
   // A Watch is not shown what came of it.
   std::int64_t seen = 0;
   CHECK_THROWS_AS(generate_llada(llada.network(), LladaCase{}.sequences, 7, TinyNetwork::excluded(),
-                                 {}, [&](auto) { ++seen; }),
+                                 {}, [&](const StepReport&) { ++seen; }),
                   Error);
   CHECK(seen == 0);
 }
@@ -86,7 +86,7 @@ TEST_CASE("logits without a distribution end a generation on a GPU in the CPU's 
 
 TEST_CASE("a GPU that runs late generates the same", "[gpu][emulated]") {
   TinyNetwork llada(ObjectiveKind::llada, gpu()), ar(ObjectiveKind::ar, gpu());
-  for (const std::string& strategy : strategy_names()) {
+  for (const std::string& strategy : device_strategies()) {
     const LladaCase masked = llada_case(strategy, 3);
     const Generated expected = masked.run(llada.network(), By::device);
     const Deferred deferred;
@@ -122,12 +122,12 @@ TEST_CASE("how often the host waits for a GPU does not depend on the steps", "[g
   const auto alone = counts(By::device_unwatched);
   CHECK(alone[0] == alone[1]);
   CHECK(alone[2] == alone[3]);
-  // And the count is of such waits: watched, each step has the two of a copy to the host.
+  // And the count is of such waits: watched, each step has the four of two copies to the host.
   const auto watched = counts(By::device);
-  CHECK(watched[0] == alone[0] + 2 * (3 - 1));
-  CHECK(watched[1] == alone[1] + 2 * (7 - 1));
-  CHECK(watched[2] == alone[2] + 2 * (2 - 1));
-  CHECK(watched[3] == alone[3] + 2 * (6 - 1));
+  CHECK(watched[0] == alone[0] + 4 * 3 - 2);
+  CHECK(watched[1] == alone[1] + 4 * 7 - 2);
+  CHECK(watched[2] == alone[2] + 4 * 2 - 2);
+  CHECK(watched[3] == alone[3] + 4 * 6 - 2);
   const auto by_host = counts(By::host);
   CHECK(by_host[1] > by_host[0]);
   CHECK(by_host[3] > by_host[2]);

@@ -23,6 +23,7 @@ struct Step {
   std::vector<double> confidence;         // (n,T) or empty
   std::vector<std::uint32_t> counts;      // (n)
   std::vector<std::uint32_t> due = {};    // (n,T) or empty
+  std::vector<std::uint32_t> from = {};   // (n,T) or empty
   std::vector<std::int32_t> tokens = {};  // (n,T)
 };
 
@@ -38,11 +39,12 @@ bool operator==(const Revealed& a, const Revealed& b) {
 template <class Device, class Real>
 void run(On<Device, Real> on, const Step& step, std::uint8_t* wanted, std::int32_t* ids,
          const std::int32_t* tokens, const double* confidence, const std::uint32_t* counts,
-         const std::uint32_t* due, const std::uint32_t* number) {
+         const std::uint32_t* due, const std::uint32_t* from, const std::uint32_t* number) {
   const bool ranked = !step.confidence.empty();
   wanted_positions(on, {.wanted = wanted,
                         .ids = ids,
                         .due = step.due.empty() ? nullptr : due,
+                        .from = step.from.empty() ? nullptr : from,
                         .step = number,
                         .mask_token = kMask,
                         .n = step.n,
@@ -59,7 +61,7 @@ void run(On<Device, Real> on, const Step& step, std::uint8_t* wanted, std::int32
 Revealed on_cpu(const Step& step) {
   Revealed result{std::vector<std::uint8_t>(step.ids.size(), 9), step.ids};
   run(On<Cpu, float>{}, step, result.wanted.data(), result.ids.data(), step.tokens.data(),
-      step.confidence.data(), step.counts.data(), step.due.data(), &kStep);
+      step.confidence.data(), step.counts.data(), step.due.data(), step.from.data(), &kStep);
   return result;
 }
 
@@ -73,10 +75,11 @@ Revealed on_device(const Step& step) {
   const DeviceArray<std::uint8_t> wanted(step.ids.size());
   const DeviceArray<std::int32_t> ids(step.ids), tokens(step.tokens);
   const DeviceArray<double> confidence(at_least_one(step.confidence));
-  const DeviceArray<std::uint32_t> counts(step.counts), due(at_least_one(step.due));
+  const DeviceArray<std::uint32_t> counts(step.counts), due(at_least_one(step.due)),
+      from(at_least_one(step.from));
   const DeviceArray<std::uint32_t> number(std::vector<std::uint32_t>{kStep});
   run(on_gpu<float>(), step, wanted.data(), ids.data(), tokens.data(), confidence.data(),
-      counts.data(), due.data(), number.data());
+      counts.data(), due.data(), from.data(), number.data());
   return {wanted.read(), ids.read()};
 }
 
@@ -151,6 +154,20 @@ TEST_CASE("GPU reveal_tokens: without confidences all that are due", "[gpu]") {
       const bool turn = step.ids[i] == kMask && step.due[i] == kStep;
       CHECK(some.ids[i] == (turn ? step.tokens[i] : step.ids[i]));
     }
+  }
+}
+
+TEST_CASE("GPU reveal_tokens: of ranked ones only those whose block has begun", "[gpu]") {
+  Step step = random_step(3, 41, 2, 0);
+  step.counts = {3, 41, 1};
+  for (const std::int32_t from : integers(6, 3 * 41, 0, 4)) {
+    step.from.push_back(static_cast<std::uint32_t>(from));
+  }
+  check(step);
+  const Revealed some = on_device(step);
+  for (std::size_t i = 0; i < some.ids.size(); ++i) {
+    CHECK(some.wanted[i] == (step.ids[i] == kMask && step.from[i] <= kStep ? 1 : 0));
+    if (step.from[i] > kStep) CHECK(some.ids[i] == step.ids[i]);
   }
 }
 

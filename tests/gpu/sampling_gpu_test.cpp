@@ -16,6 +16,7 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 struct Options {
   double temperature = 1, top_p = 1;
   std::int64_t top_k = 0;
+  Confidence kind = Confidence::drawn;
 };
 
 template <class Real>
@@ -40,7 +41,7 @@ Request<Real> random_request(std::int64_t K, std::int64_t V, bool tied, bool exc
 
 struct Drawn {
   std::vector<std::int32_t> tokens;
-  std::vector<double> probability;
+  std::vector<double> probability, confidence;
   std::int32_t bad_row;
 };
 
@@ -53,6 +54,7 @@ SampleTokens<Real> arguments(const Request<Real>& request) {
   args.temperature = request.options.temperature;
   args.top_k = request.options.top_k;
   args.top_p = request.options.top_p;
+  args.kind = request.options.kind;
   args.K = request.K;
   args.V = request.V;
   return args;
@@ -68,7 +70,7 @@ template <class Real>
 Drawn on_device(const Request<Real>& request, bool with_probability = true) {
   const auto rows = static_cast<std::size_t>(request.K);
   const DeviceArray<std::int32_t> tokens(rows);
-  const DeviceArray<double> probability(rows);
+  const DeviceArray<double> probability(rows), confidence(rows);
   const DeviceArray<std::int32_t> bad_row(
       std::vector<std::int32_t>{static_cast<std::int32_t>(request.K)});
   const DeviceArray<Real> logits(request.logits);
@@ -78,12 +80,13 @@ Drawn on_device(const Request<Real>& request, bool with_probability = true) {
   SampleTokens<Real> args = arguments(request);
   args.tokens = tokens.data();
   args.probability = with_probability ? probability.data() : nullptr;
+  args.confidence = with_probability ? confidence.data() : nullptr;
   args.bad_row = bad_row.data();
   args.logits = logits.data();
   args.excluded = request.excluded.empty() ? nullptr : excluded.data();
   args.draw_rows = device_rows.data();
   sample_tokens(on_gpu<Real>(), args);
-  return {tokens.read(), probability.read(), bad_row.read()[0]};
+  return {tokens.read(), probability.read(), confidence.read(), bad_row.read()[0]};
 }
 
 template <class Real>
@@ -95,10 +98,11 @@ Drawn on_cpu(const Request<Real>& request) {
                             request.options};
   const std::vector<std::uint32_t> rows = draw_rows(request.K);
   Drawn drawn{std::vector<std::int32_t>(rows.size()), poisoned<double>(request.K),
-              static_cast<std::int32_t>(request.K)};
+              poisoned<double>(request.K), static_cast<std::int32_t>(request.K)};
   SampleTokens<float> args = arguments(same);
   args.tokens = drawn.tokens.data();
   args.probability = drawn.probability.data();
+  args.confidence = drawn.confidence.data();
   args.logits = same.logits.data();
   args.excluded = same.excluded.empty() ? nullptr : same.excluded.data();
   args.draw_rows = rows.data();
@@ -114,16 +118,25 @@ void check_against_cpu(Request<Real> request, const std::vector<Options>& all_op
     const Drawn expected = on_cpu(request), drawn = on_device(request);
     CHECK(drawn.tokens == expected.tokens);
     CHECK(relative_error(drawn.probability, expected.probability) < 1e-13);
+    CHECK(relative_error(drawn.confidence, expected.confidence) < 1e-13);
     CHECK(drawn.bad_row == request.K);
   }
 }
 
 const std::vector<Options> kManyOptions{
-    {.temperature = 0},   {},
-    {.temperature = 0.6}, {.top_k = 1},
-    {.top_k = 7},         {.temperature = 1.7, .top_k = 1000},
-    {.top_p = 1e-9},      {.top_p = 0.4},
-    {.top_p = 0.95},      {.temperature = 1.3, .top_p = 0.9, .top_k = 12},
+    {.temperature = 0},
+    {},
+    {.temperature = 0.6},
+    {.top_k = 1},
+    {.top_k = 7},
+    {.temperature = 1.7, .top_k = 1000},
+    {.top_p = 1e-9},
+    {.top_p = 0.4},
+    {.top_p = 0.95},
+    {.temperature = 1.3, .top_p = 0.9, .top_k = 12},
+    {.temperature = 0.6, .kind = Confidence::max_prob},
+    {.top_k = 7, .kind = Confidence::margin},
+    {.top_p = 0.4, .kind = Confidence::entropy},
 };
 
 TEMPLATE_TEST_CASE("GPU sampling draws the CPU's tokens", "[gpu]", float, bf16) {
@@ -136,8 +149,10 @@ TEMPLATE_TEST_CASE("GPU sampling draws the CPU's tokens", "[gpu]", float, bf16) 
 
 TEST_CASE("GPU sampling draws the CPU's tokens from a large vocabulary", "[gpu]") {
   for (const bool tied : {false, true}) {
-    check_against_cpu(random_request<float>(1, tied ? 1025 : 3001, tied, true),
-                      {{.temperature = 0}, {.temperature = 1.5, .top_p = 0.8, .top_k = 500}});
+    check_against_cpu(
+        random_request<float>(1, tied ? 1025 : 3001, tied, true),
+        {{.temperature = 0, .kind = Confidence::entropy},
+         {.temperature = 1.5, .top_p = 0.8, .top_k = 500, .kind = Confidence::margin}});
   }
 }
 
@@ -151,6 +166,11 @@ TEST_CASE("GPU sampling: the last entries are drawn too", "[gpu]") {
       const Drawn drawn = on_device(request);
       CHECK(drawn.tokens[0] == only);
       CHECK(drawn.probability[0] == 1);
+      for (const Confidence kind :
+           {Confidence::max_prob, Confidence::margin, Confidence::entropy}) {
+        request.options.kind = kind;
+        CHECK(on_device(request).confidence[0] == (kind == Confidence::entropy ? 0 : 1));
+      }
     }
   }
 }
@@ -180,6 +200,7 @@ TEST_CASE("GPU sampling tells the first row without a distribution and draws id 
         CHECK(drawn.bad_row == 2);
         CHECK(drawn.tokens[4] == 0);
         CHECK(drawn.probability[4] == 0);
+        CHECK(drawn.confidence[4] == 0);
         CHECK(drawn.probability[3] == Approx(1 / 3.0));
       }
       set_thread_order(0);

@@ -12,12 +12,13 @@ constexpr std::int32_t kMask = 1;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 std::vector<std::uint8_t> wanted(const std::vector<std::int32_t>& ids, std::int64_t n,
-                                 const std::vector<std::uint32_t>& due = {},
-                                 std::uint32_t step = 0) {
+                                 const std::vector<std::uint32_t>& due = {}, std::uint32_t step = 0,
+                                 const std::vector<std::uint32_t>& from = {}) {
   std::vector<std::uint8_t> result(ids.size(), 9);
   wanted_positions(On<Cpu, float>{}, {.wanted = result.data(),
                                       .ids = ids.data(),
                                       .due = due.empty() ? nullptr : due.data(),
+                                      .from = from.empty() ? nullptr : from.data(),
                                       .step = &step,
                                       .mask_token = kMask,
                                       .n = n,
@@ -51,6 +52,7 @@ TEST_CASE("masked positions are wanted, when they are due", "[cpu]") {
   const Ids ids = {kMask, 7, kMask, 8, kMask, kMask};
   CHECK(wanted(ids, 2) == std::vector<std::uint8_t>{1, 0, 1, 0, 1, 1});
   CHECK(wanted(ids, 2, {4, 4, 3, 4, 5, 4}, 4) == std::vector<std::uint8_t>{1, 0, 0, 0, 0, 1});
+  CHECK(wanted(ids, 2, {}, 4, {4, 4, 3, 4, 5, 4}) == std::vector<std::uint8_t>{1, 0, 1, 0, 0, 1});
 }
 
 TEST_CASE("the most confident tokens of each sequence are revealed", "[cpu]") {

@@ -18,11 +18,12 @@ struct Request {
   std::int64_t top_k = 0, K = 20000;
   std::uint64_t seed = 7;
   std::uint32_t draw = 0;
+  Confidence kind = Confidence::drawn;
 };
 
 struct Drawn {
   std::vector<std::int32_t> tokens;
-  std::vector<double> probability;
+  std::vector<double> probability, confidence;
 };
 
 template <class Real = double>
@@ -34,11 +35,14 @@ Drawn run(const Request& request) {
   }
   std::vector<std::uint32_t> rows(static_cast<std::size_t>(K));
   std::iota(rows.begin(), rows.end(), 100u);
-  Drawn drawn{std::vector<std::int32_t>(static_cast<std::size_t>(K), -1), poisoned<double>(K)};
+  Drawn drawn{std::vector<std::int32_t>(static_cast<std::size_t>(K), -1), poisoned<double>(K),
+              poisoned<double>(K)};
   sample_tokens(
       On<Cpu, Real>{},
       SampleTokens<Real>{.tokens = drawn.tokens.data(),
                          .probability = drawn.probability.data(),
+                         .confidence = drawn.confidence.data(),
+                         .kind = request.kind,
                          .logits = logits.data(),
                          .excluded = request.excluded.empty() ? nullptr : request.excluded.data(),
                          .draw_rows = rows.data(),
@@ -139,6 +143,49 @@ TEST_CASE("top_p keeps the fewest with that mass", "[cpu]") {
   request.top_k = 2;
   request.top_p = 0.6;
   CHECK(chi_squared(run(request).tokens, {0, 3 / 7.0, 0, 4 / 7.0, 0}) < kChiLimit);
+}
+
+TEST_CASE("confidence is of temperature 1, before the cuts, and by its kind", "[cpu]") {
+  const std::vector<double> p{0.1, 0.3, 0.05, 0.4, 0.15};
+  Request request{.row = logits_of(p)};
+  request.row.push_back(50);
+  request.row.push_back(-kInfinity);
+  request.excluded = {0, 0, 0, 0, 0, 1, 0};
+  request.temperature = 3;
+  request.top_k = 4;
+  request.top_p = 0.9;
+  request.K = 50;
+  double minus_entropy = 0;
+  for (const double each : p) minus_entropy += each * std::log(each);
+  const Drawn by_draw = run(request);
+  CHECK(by_draw.confidence == by_draw.probability);
+  const std::vector<std::pair<Confidence, double>> kinds = {{Confidence::max_prob, 0.4},
+                                                            {Confidence::margin, 0.4 - 0.3},
+                                                            {Confidence::entropy, minus_entropy}};
+  for (const auto& [kind, expected] : kinds) {
+    request.kind = kind;
+    const Drawn drawn = run(request);
+    CHECK(drawn.tokens == by_draw.tokens);
+    CHECK(drawn.probability == by_draw.probability);
+    for (const double confidence : drawn.confidence) REQUIRE(confidence == Approx(expected));
+  }
+}
+
+TEST_CASE("the confidence of a tie, and of the only token", "[cpu]") {
+  const auto confidence = [](std::vector<double> row, Confidence kind) {
+    Request request{.row = std::move(row)};
+    request.kind = kind;
+    request.K = 1;
+    return run(request).confidence[0];
+  };
+  CHECK(confidence({2, 2, 2, 2}, Confidence::margin) == 0);
+  CHECK(confidence({2, 2, 2, 2}, Confidence::max_prob) == Approx(0.25));
+  CHECK(confidence({2, 2, 2, 2}, Confidence::entropy) == Approx(-std::log(4)));
+  for (const std::vector<double>& only : {std::vector<double>{7}, {-kInfinity, 7, -kInfinity}}) {
+    CHECK(confidence(only, Confidence::margin) == 1);
+    CHECK(confidence(only, Confidence::max_prob) == 1);
+    CHECK(confidence(only, Confidence::entropy) == 0);
+  }
 }
 
 TEST_CASE("excluded and impossible entries are never drawn", "[cpu]") {

@@ -2,6 +2,7 @@
 // device's, with all that a Watch sees.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -13,9 +14,21 @@ namespace masque::test {
 struct Generated {
   std::vector<std::int32_t> ids;
   std::int64_t forwards = 0;
-  std::vector<std::vector<std::int32_t>> seen;  // by the Watch
+  std::vector<std::int64_t> sequence_forwards;
+  // By the Watch; probabilities −1 where it saw none.
+  std::vector<std::vector<std::int32_t>> seen;
+  std::vector<double> probabilities;
 
-  bool operator==(const Generated&) const = default;
+  // Probabilities up to the order of their sums.
+  bool operator==(const Generated& other) const {
+    for (std::size_t i = 0; i < probabilities.size(); ++i) {
+      if (i >= other.probabilities.size()) return false;
+      if (std::abs(probabilities[i] - other.probabilities[i]) > 1e-12) return false;
+    }
+    return ids == other.ids && forwards == other.forwards && seen == other.seen &&
+           sequence_forwards == other.sequence_forwards &&
+           probabilities.size() == other.probabilities.size();
+  }
 };
 
 enum class By { host, device, device_unwatched };
@@ -24,10 +37,16 @@ enum class By { host, device, device_unwatched };
 template <class Sample>
 Generated watched(By by, const Sample& sample) {
   Generated generated;
-  const Watch watch = [&](auto ids) { generated.seen.emplace_back(ids.begin(), ids.end()); };
+  const Watch watch = [&](const StepReport& report) {
+    generated.seen.emplace_back(report.sequences.begin(), report.sequences.end());
+    for (const double p : report.probabilities) {
+      generated.probabilities.push_back(std::isnan(p) ? -1 : p);
+    }
+  };
   const SampleResult result = sample(by == By::device_unwatched ? Watch{} : watch);
   generated.ids = result.ids;
   generated.forwards = result.forwards;
+  generated.sequence_forwards = result.sequence_forwards;
   return generated;
 }
 
@@ -82,11 +101,23 @@ inline std::vector<DrawOptions> draws() {
       {.temperature = 0}, {.seed = 3}, {.temperature = 0.8, .top_k = 9, .top_p = 0.9, .seed = 4}};
 }
 
-// Each strategy, with as many steps as masks, fewer, and more. every_draw: each with each draw.
+// The strategies that a device has.
+inline std::vector<std::string> device_strategies() {
+  std::vector<std::string> names = strategy_names();
+  std::erase_if(names, [](const std::string& name) { return !make_strategy(name)->has_plan(); });
+  return names;
+}
+
+// Each strategy, with as many steps as masks, fewer, and more; once in blocks. every_draw: each
+// with each draw.
 inline std::vector<LladaCase> llada_cases(bool every_draw) {
   const std::vector<std::int64_t> steps = {0, 3, 11};
   std::vector<LladaCase> cases;
-  for (const std::string& strategy : strategy_names()) {
+  for (const std::string& strategy : device_strategies()) {
+    for (const std::int64_t block_length : {2, 3}) {
+      cases.push_back(llada_case(strategy, block_length == 2 ? 5 : 0, draws()[1]));
+      cases.back().options.block_length = block_length;
+    }
     for (std::size_t i = 0; i < steps.size(); ++i) {
       for (std::size_t j = 0; j < draws().size(); ++j) {
         if (every_draw || i == j) cases.push_back(llada_case(strategy, steps[i], draws()[j]));
