@@ -7,6 +7,7 @@
 #include "apps/environment.h"
 #include "apps/eval.h"
 #include "apps/quality.h"
+#include "apps/report/report.h"
 #include "apps/sample.h"
 #include "apps/train.h"
 
@@ -36,6 +37,7 @@ int main(int argc, char** argv) {
   masque::add_eval_command(app);
   masque::add_sample_command(app);
   masque::add_quality_command(app);
+  masque::add_report_command(app);
   masque::add_doctor_command(app);
   const int failure = masque::run_app(app, argc, argv);
   return failure != 0 ? failure : exit_code;
