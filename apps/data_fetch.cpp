@@ -42,15 +42,6 @@ std::string one_line(std::string text) {
   return text;
 }
 
-std::string sha256_of(const fs::path& file) {
-  const ProgramResult result = run_program({"sha256sum", "--", file.string()});
-  if (result.exit_code != 0) {
-    throw Error(fmt::format("cannot check {}: {}", file.string(), one_line(result.output)));
-  }
-  const std::size_t first = result.output.find_first_not_of('\\');  // before names it escapes
-  return result.output.substr(first, 64);
-}
-
 // Removes what a failed download left.
 class TemporaryFile {
  public:
@@ -93,6 +84,15 @@ void download(const PublicText& text, const fs::path& to, const fs::path& wanted
 }
 
 }  // namespace
+
+std::string sha256_of(const fs::path& file) {
+  const ProgramResult result = run_program({"sha256sum", "--", file.string()});
+  if (result.exit_code != 0) {
+    throw Error(fmt::format("cannot check {}: {}", file.string(), one_line(result.output)));
+  }
+  const std::size_t first = result.output.find_first_not_of('\\');  // before names it escapes
+  return result.output.substr(first, 64);
+}
 
 void fetch_data(const std::string& name, const fs::path& folder) {
   const PublicText& text = text_named(name);

@@ -10,4 +10,7 @@ namespace masque {
 // InputError: an unknown name, or another file in its place. Error: no network, a wrong download.
 void fetch_data(const std::string& name, const std::filesystem::path& folder);
 
+// By the program sha256sum, in hexadecimal. Error where that fails.
+std::string sha256_of(const std::filesystem::path& file);
+
 }  // namespace masque

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "apps/common.h"
+#include "apps/compare.h"
 #include "apps/data.h"
 #include "apps/doctor.h"
 #include "apps/environment.h"
@@ -37,6 +38,7 @@ int main(int argc, char** argv) {
   masque::add_eval_command(app);
   masque::add_sample_command(app);
   masque::add_quality_command(app);
+  masque::add_compare_command(app, exit_code);
   masque::add_report_command(app);
   masque::add_doctor_command(app);
   const int failure = masque::run_app(app, argc, argv);

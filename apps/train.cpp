@@ -8,6 +8,7 @@
 
 #include "apps/common.h"
 #include "apps/presets.h"
+#include "apps/step_time.h"
 #include "apps/training_run.h"
 #include "core/check.h"
 #include "models/dataset.h"
@@ -78,20 +79,8 @@ void describe_run(const RunConfig& config, Trainer& trainer) {
 // A few steps in memory: what a run would be, take and need. Writes nothing.
 void dry_run(const RunConfig& config, Trainer& trainer) {
   describe_run(config, trainer);
-  // The first step finds out how much memory is needed, the second is the first to touch it.
-  constexpr std::int64_t kWarmup = 2;
-  constexpr double kTimedSeconds = 1;
   const std::int64_t steps = config.training.steps;
-  while (trainer.steps_done() < std::min(kWarmup, steps - 1)) trainer.step();
-  trainer.metrics();
-  const Progress timer(1);
-  int timed = 0;
-  do {
-    trainer.step();
-    ++timed;
-    trainer.metrics();  // waits
-  } while (timer.seconds() < kTimedSeconds && trainer.steps_done() < steps);
-  const double seconds = timer.seconds() / timed;
+  const double seconds = seconds_per_step(trainer);
   fmt::print(stderr,
              "activations {:.0f} MiB; a step takes {:.3f} s, {} tokens/s: about {} in all\n",
              static_cast<double>(trainer.activation_bytes()) / (1 << 20), seconds,

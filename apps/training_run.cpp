@@ -29,12 +29,13 @@ Json number(double value) {
 }  // namespace
 
 TrainingRun::TrainingRun(RunFolder folder, RunConfig config, Tokenizer tokenizer, Trainer& trainer,
-                         Device device)
+                         Device device, Log log)
     : folder_(std::move(folder)),
       config_(std::move(config)),
       tokenizer_(std::move(tokenizer)),
       trainer_(trainer),
       device_(device),
+      log_(log),
       progress_(config_.training.steps, trainer.steps_done()),
       logged_tokens_(trainer.tokens_seen()) {}
 
@@ -94,14 +95,16 @@ int TrainingRun::go() {
     if (due(training.save_every) && saved_step_ != step) save(!trainer_.has_val());
   }
   if (interrupt_signal() == 0) {
+    if (log_ == Log::brief) return 0;
     progress_.line(
         fmt::format("done in {}: {}", duration(progress_.seconds()), folder_.path().string()));
     return 0;
   }
   if (saved_step_ != trainer_.steps_done()) save(!trainer_.has_val());
-  progress_.line(
-      fmt::format("interrupted and saved at step {}; go on with: masque train {} --resume",
-                  trainer_.steps_done(), folder_.path().string()));
+  progress_.line(fmt::format("interrupted and saved at step {}", trainer_.steps_done()));
+  if (log_ == Log::full) {
+    progress_.line(fmt::format("go on with: masque train {} --resume", folder_.path().string()));
+  }
   return 128 + interrupt_signal();
 }
 
@@ -122,7 +125,7 @@ void TrainingRun::log() {
                  {"lr", metrics_.lr},
                  {"grad_norm", number(metrics_.grad_norm)},
                  {"tokens_per_second", rate}});
-  if (!progress_.on_terminal()) {
+  if (!progress_.on_terminal() && log_ == Log::full) {
     progress_.line(fmt::format(
         "step {:>6}/{}  loss {:.4f}  accuracy {:.3f}  lr {:.2e}  grad norm {:.3f}  {:>7} tokens/s  "
         "ETA {}",
@@ -150,8 +153,8 @@ void TrainingRun::evaluate() {
     text += fmt::format("  val {:.4f} nats a token, accuracy {:.3f}{}", val.loss, val.accuracy,
                         best ? "  (best so far)" : "");
   }
-  progress_.line(text);
-  sample();
+  if (log_ == Log::full || trainer_.steps_done() == config_.training.steps) progress_.line(text);
+  if (log_ == Log::full) sample();
   if (best) save(true);
 }
 

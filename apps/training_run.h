@@ -16,8 +16,11 @@ namespace masque {
 
 class TrainingRun {
  public:
+  // brief: no line but the last evaluation's and what went wrong, and no samples; for a run among
+  // many.
+  enum class Log { full, brief };
   TrainingRun(RunFolder folder, RunConfig config, Tokenizer tokenizer, Trainer& trainer,
-              Device device);
+              Device device, Log log = Log::full);
 
   void create();  // a new folder with config, tokenizer and environment
   void reopen();  // an old one: drops what metrics.jsonl says of steps after the trainer's
@@ -37,6 +40,7 @@ class TrainingRun {
   Tokenizer tokenizer_;
   Trainer& trainer_;
   Device device_;
+  Log log_;
   Progress progress_;
   std::ofstream metrics_file_;
   StepMetrics metrics_;             // of the last step that was waited for

@@ -1,5 +1,6 @@
 #include "kernels/gpu.h"
 #include "kernels/next_token.h"
+#include "kernels/philox.h"
 
 namespace masque {
 namespace {
@@ -19,8 +20,15 @@ __global__ void __launch_bounds__(kThreads) next_token_kernel(NextToken<Real> ar
     args.inputs[n] = args.tokens[n + b];
     args.targets[n] = args.tokens[n + b + 1];
   }
+  const StepState& state = *args.state;
+  if (args.input_masking > 0 && args.inputs[n] != args.first_token &&
+      philox_word(state.seed, stream_of(Purpose::mask), state.step,
+                  state.first_row + static_cast<std::uint32_t>(b),
+                  static_cast<std::uint64_t>(t)) < threshold(args.input_masking)) {
+    args.inputs[n] = args.mask_token;
+  }
   const bool real = args.lengths == nullptr || t < args.lengths[b];
-  args.weights[n] = real ? static_cast<float>(args.state->normaliser) : 0.0f;
+  args.weights[n] = real ? static_cast<float>(state.normaliser) : 0.0f;
 }
 
 }  // namespace

@@ -76,6 +76,7 @@ const std::vector<Field>& fields() {
       training_field("t_sampling", &T::t_sampling, 0, 0, {"stratified", "iid", "batch"}),
       training_field("epsilon", &T::epsilon, 1e-9, 1),
       training_field("weighting", &T::weighting, 0, 0, {"inverse_t", "none"}),
+      training_field("input_masking", &T::input_masking, 0, kBelowOne),
       training_field("ema", &T::ema, 0, kBelowOne),
       training_field("train_fraction", &T::train_fraction, 1e-9, 1),
       training_field("val_fraction", &T::val_fraction, 0, 1),
@@ -230,6 +231,11 @@ RunConfig resolve(RunConfig config) {
   }
   if (!training.start_token && model.objective == ObjectiveKind::llada) {
     throw InputError("start_token = false: is nanoGPT's protocol for --objective ar only");
+  }
+  if (training.input_masking > 0 && model.objective == ObjectiveKind::llada) {
+    throw InputError(fmt::format(
+        "input_masking = {:g}: is for --objective ar only; llada masks its inputs by t",
+        training.input_masking));
   }
   if (model.mlp_width == 0) {
     model.mlp_width =

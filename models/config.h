@@ -43,6 +43,7 @@ struct TrainingConfig {
   std::string t_sampling = "stratified";  // stratified | iid | batch
   double epsilon = 1e-3;
   std::string weighting = "inverse_t";  // inverse_t | none
+  double input_masking = 0;             // AR: share of inputs that are [MASK]; an ablation
   double ema = 0;                       // 0: off
   double train_fraction = 0.8;
   double val_fraction = 0.1;  // the rest is test

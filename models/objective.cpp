@@ -69,6 +69,8 @@ void Objective::prepare(const Device& device, Batch& batch, const StepState* sta
                         .lengths = batch.lengths.as<std::int32_t>(),
                         .state = state,
                         .first_token = training_.start_token ? Tokenizer::kStart : -1,
+                        .input_masking = training_.input_masking,
+                        .mask_token = Tokenizer::kMask,
                         .B = B,
                         .T = T});
       },

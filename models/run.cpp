@@ -7,6 +7,21 @@
 #include "core/check.h"
 
 namespace masque {
+namespace {
+
+// Every parameter from the tensor of its name behind a prefix.
+void read_parameters(const Safetensors& tensors, const std::string& prefix,
+                     Transformer& transformer) {
+  ParameterStore& store = transformer.parameters();
+  std::vector<double> values;
+  for (const Parameter& parameter : store.parameters()) {
+    values.resize(static_cast<std::size_t>(parameter.shape.count()));
+    tensors.read(prefix + parameter.name, parameter.shape, DType::f64, values.data());
+    store.write(parameter, values);
+  }
+}
+
+}  // namespace
 
 RunConfig load_config(const RunFolder& folder) {
   folder.require();
@@ -61,19 +76,24 @@ void save_model(const std::filesystem::path& file, const Transformer& transforme
   write_safetensors(file, arrays, {{"format", "masque"}});
 }
 
+void use_ema(Run& run) {
+  if (!(run.config.training.ema > 0)) {
+    throw InputError(fmt::format("{}: was trained without an EMA of its weights (ema is 0)",
+                                 run.folder.path().string()));
+  }
+  const auto step = run.checkpoint.substr(run.checkpoint.find('_') + 1);
+  read_parameters(Safetensors(run.folder.checkpoint(step) / "optimizer.safetensors"), "ema.",
+                  *run.transformer);
+}
+
 void load_model(const std::filesystem::path& file, Transformer& transformer) {
   const Safetensors tensors(file);
-  ParameterStore& store = transformer.parameters();
+  const ParameterStore& store = transformer.parameters();
   if (tensors.entries().size() != store.parameters().size()) {
     throw InputError(fmt::format("{}: {} tensors, but the configuration asks for {}", file.string(),
                                  tensors.entries().size(), store.parameters().size()));
   }
-  std::vector<double> values;
-  for (const Parameter& parameter : store.parameters()) {
-    values.resize(static_cast<std::size_t>(parameter.shape.count()));
-    tensors.read(parameter.name, parameter.shape, DType::f64, values.data());
-    store.write(parameter, values);
-  }
+  read_parameters(tensors, "", transformer);
 }
 
 }  // namespace masque

@@ -30,6 +30,9 @@ RunConfig load_config(const RunFolder& folder);
 // configuration.
 Run load_run(const std::filesystem::path& path, const std::string& which, const Device& device);
 
+// Puts the EMA of a checkpoint's weights in their place. InputError where it was trained without.
+void use_ema(Run& run);
+
 // Weights between a transformer and model.safetensors (docs/checkpoint-format.md); always f32 on
 // disk but for f64 runs. load: InputError where a tensor is missing, unknown or of another shape.
 void save_model(const std::filesystem::path& file, const Transformer& transformer);

@@ -50,6 +50,7 @@ class Trainer {
   Evaluation evaluate(const std::string& split);  // "train" or "val"
   bool has_val() const { return !splits_.val.empty(); }
 
+  std::int64_t steps() const { return config_.training.steps; }
   std::int64_t steps_done() const { return steps_done_; }
   std::int64_t tokens_seen() const { return tokens_seen_; }  // loss-bearing for AR; read for LLaDA
   double epoch() const;

@@ -71,18 +71,19 @@ void write_report(const nlohmann::json& results, const fs::path& folder) {
   write_file(folder / "report.html", html);
 }
 
+void report_folder(const fs::path& folder) {
+  write_report(read_results(folder), folder);
+  fmt::print("{}\n{}\n", (folder / "report.html").string(), (folder / "report.md").string());
+  if (write_pdf(folder)) fmt::print("{}\n", (folder / "report.pdf").string());
+}
+
 void add_report_command(CLI::App& app) {
   auto folder = std::make_shared<std::string>();
   CLI::App* command =
       app.add_subcommand("report", "Make the pages of a comparison again, from its results.json");
   command->footer("Example:\n  masque report comparisons/first");
   command->add_option("FOLDER", *folder, "What masque compare wrote")->required();
-  command->callback([folder] {
-    write_report(read_results(*folder), *folder);
-    fmt::print("{}\n{}\n", (fs::path(*folder) / "report.html").string(),
-               (fs::path(*folder) / "report.md").string());
-    if (write_pdf(*folder)) fmt::print("{}\n", (fs::path(*folder) / "report.pdf").string());
-  });
+  command->callback([folder] { report_folder(*folder); });
 }
 
 }  // namespace masque

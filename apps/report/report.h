@@ -15,6 +15,10 @@ void write_report(const nlohmann::json& results, const std::filesystem::path& fo
 // says why on stderr.
 bool write_pdf(const std::filesystem::path& folder);
 
+// All of them from folder/results.json; prints where they are. InputError as above, and where there
+// is no such file.
+void report_folder(const std::filesystem::path& folder);
+
 // masque report: makes the pages again.
 void add_report_command(CLI::App& app);
 

@@ -70,7 +70,8 @@ TEMPLATE_TEST_CASE("next_token on the GPU gives the CPU's bits", "[gpu]", float,
     for (const std::int32_t first_token : {-1, 2}) {
       for (const bool whole_rows : {true, false}) {
         const std::int64_t N = B * T;
-        const StepState state{.normaliser = 1.0 / 3};
+        const StepState state{.seed = 9, .step = 4, .first_row = 3, .normaliser = 1.0 / 3};
+        const double input_masking = whole_rows ? 0 : 0.3;
         const auto tokens = integers(6, first_token < 0 ? N + B : N, 0, 90);
         const auto lengths = integers(7, B, 0, static_cast<std::int32_t>(T));
         const auto run = [&](auto on, std::int32_t* inputs, std::int32_t* targets, float* weights,
@@ -83,6 +84,8 @@ TEMPLATE_TEST_CASE("next_token on the GPU gives the CPU's bits", "[gpu]", float,
                           .lengths = whole_rows ? nullptr : until,
                           .state = step,
                           .first_token = first_token,
+                          .input_masking = input_masking,
+                          .mask_token = 1,
                           .B = B,
                           .T = T});
         };

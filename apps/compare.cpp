@@ -1,0 +1,205 @@
+#include "apps/compare.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "apps/common.h"
+#include "apps/compare/comparison.h"
+#include "apps/presets.h"
+#include "apps/report/report.h"
+#include "core/check.h"
+#include "models/safetensors.h"
+
+namespace masque {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kFooter =
+    "Examples:\n"
+    "  masque compare out --data tinyshakespeare.txt --budget 15m\n"
+    "  masque compare out --data tinyshakespeare.txt --preset small --seeds 1,2,3 --trials 4\n"
+    "  masque compare out --data tinyshakespeare.txt --runs runs/llada runs/ar --judge runs/ar2\n"
+    "Interrupted, the same command goes on where it was; masque compare out alone does too.";
+
+struct CompareOptions {
+  std::string out, data, preset, budget, judge;
+  std::vector<std::uint64_t> seeds;
+  std::optional<std::int64_t> trials;
+  std::vector<std::string> sets, runs, without;
+  CommonOptions common;
+
+  // Nothing is asked for but the folder.
+  bool bare() const {
+    return data.empty() && preset.empty() && budget.empty() && judge.empty() && seeds.empty() &&
+           !trials && sets.empty() && runs.empty() && without.empty();
+  }
+};
+
+// "90s", "15m", "2h", "1h30m" → seconds.
+double parse_duration(const std::string& text) {
+  double seconds = 0;
+  const char *at = text.data(), *const end = at + text.size();
+  while (at != end) {
+    double number = 0;
+    const auto parsed = std::from_chars(at, end, number);
+    const std::size_t unit = parsed.ptr == end ? std::string::npos
+                                               : std::string_view("smh").find(*parsed.ptr);
+    if (parsed.ec != std::errc() || unit == std::string::npos || !(number >= 0)) {
+      seconds = 0;
+      break;
+    }
+    seconds += number * std::pow(60, static_cast<double>(unit));
+    at = parsed.ptr + 1;
+  }
+  if (!(seconds > 0) || !std::isfinite(seconds)) {
+    throw InputError(
+        fmt::format("--budget {}: give a time such as 90s, 15m, 2h or 1h30m", text));
+  }
+  return seconds;
+}
+
+// What was typed, as it can be typed again.
+std::string command_line(const CompareOptions& options) {
+  std::string line = fmt::format("masque compare {}", options.out);
+  const auto add = [&](const char* flag, const std::string& value) {
+    if (!value.empty()) line += fmt::format(" {} {}", flag, value);
+  };
+  add("--data", options.data);
+  add("--preset", options.preset);
+  add("--seeds", fmt::format("{}", fmt::join(options.seeds, ",")));
+  add("--budget", options.budget);
+  if (options.trials) add("--trials", std::to_string(*options.trials));
+  add("--set", fmt::format("{}", fmt::join(options.sets, " ")));
+  add("--runs", fmt::format("{}", fmt::join(options.runs, " ")));
+  add("--judge", options.judge);
+  add("--without", fmt::format("{}", fmt::join(options.without, ",")));
+  return line;
+}
+
+Plan new_plan(const CompareOptions& options, const Device& device) {
+  if (options.data.empty()) {
+    throw InputError("--data is missing: give a text file, or see masque data --help");
+  }
+  if (!options.runs.empty() && (!options.preset.empty() || !options.sets.empty() ||
+                                !options.seeds.empty() || options.trials)) {
+    throw InputError(
+        "--runs: are trained already; leave out --preset, --set, --seeds and --trials");
+  }
+  if (options.runs.empty() && !options.judge.empty()) {
+    throw InputError(
+        fmt::format("--judge {}: a judge is trained too; give one with --runs only",
+                    options.judge));
+  }
+  PlanRequest request;
+  request.command = command_line(options);
+  request.data = options.data;
+  request.preset = options.preset;
+  request.set = options.sets;
+  if (!options.seeds.empty()) request.seeds = options.seeds;
+  if (!options.budget.empty()) request.budget_seconds = parse_duration(options.budget);
+  request.trials = options.trials.value_or(0);
+  request.runs = options.runs;
+  request.judge = options.judge;
+  request.without = options.without;
+  return make_plan(request, device);
+}
+
+// The plan in OUT, or a new one.
+Plan settle_plan(const CompareOptions& options, const Device& device) {
+  const fs::path file = fs::path(options.out) / "plan.json";
+  if (fs::exists(file)) {
+    Plan plan = read_plan(file);
+    if (!options.bare() && command_line(options) != plan.command) {
+      throw InputError(
+          fmt::format("{} holds another comparison, \"{}\": go on with it by masque compare {}, or "
+                      "name another folder",
+                      options.out, plan.command, options.out));
+    }
+    return plan;
+  }
+  std::error_code status;
+  if (fs::exists(options.out, status) && !fs::is_empty(options.out, status)) {
+    throw InputError(fmt::format(
+        "{} exists, is not empty and holds no comparison: name another folder", options.out));
+  }
+  Plan plan = new_plan(options, device);
+  fs::create_directories(options.out, status);
+  if (status) {
+    throw InputError(fmt::format("cannot make the folder {}: {}: name another", options.out,
+                                 status.message()));
+  }
+  write_file(file, to_json(plan).dump(1) + "\n");
+  return plan;
+}
+
+void describe(const Plan& plan) {
+  std::int64_t trained = 0, steps = 0;
+  for (const PlannedRun& run : plan.runs) {
+    if (run.given) continue;
+    ++trained;
+    steps = std::max(steps, run.steps);
+  }
+  if (trained > 0) {
+    fmt::print(stderr, "preset {}, {} runs of up to {} steps, seeds {}\n", plan.preset, trained,
+               grouped(steps), fmt::join(plan.seeds, ", "));
+  }
+  for (const std::string& left_out : plan.left_out) {
+    fmt::print(stderr, "left out: {}\n", left_out);
+  }
+}
+
+int compare(const CompareOptions& options) {
+  const Device device = apply(options.common);
+  const Plan plan = settle_plan(options, device);
+  describe(plan);
+  Comparison comparison(options.out, plan, device);
+  const int code = comparison.go();
+  report_folder(options.out);
+  if (code != 0) {
+    fmt::print(stderr, "interrupted; go on with: masque compare {}\n", options.out);
+  }
+  return code;
+}
+
+}  // namespace
+
+void add_compare_command(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<CompareOptions>();
+  CLI::App* command = app.add_subcommand(
+      "compare", "Train LLaDA and AR alike, evaluate and sample both, and report");
+  command->footer(kFooter);
+  command->add_option("OUT", options->out, "Folder of the comparison: new, or to go on with")
+      ->required();
+  command->add_option("--data", options->data,
+                      "Text file: as given, or in $MASQUE_DATA_DIR, ./data, ../shared/data");
+  command->add_option("--preset", options->preset,
+                      fmt::format("{} (default quick; with --budget the largest that fits)",
+                                  fmt::join(preset_names(), ", ")));
+  command->add_option("--seeds", options->seeds, "Paired runs of each objective (default 1,2,3)")
+      ->delimiter(',');
+  command->add_option("--budget", options->budget,
+                      "Time in all, such as 15m or 2h: sets steps, windows and draws");
+  command->add_option("--trials", options->trials,
+                      "Settings tried for each objective before the headline (default 0)");
+  command->add_option("--set", options->sets, "key=value, for every run")
+      ->expected(1, -1)
+      ->type_name("KEY=VALUE");
+  command->add_option("--runs", options->runs, "Compare these trained runs instead")
+      ->expected(1, -1);
+  command->add_option("--judge", options->judge, "With --runs: an ar run that is not compared");
+  command->add_option("--without", options->without,
+                      fmt::format("Leave out: {}", fmt::join(part_names(), ", ")))
+      ->delimiter(',');
+  add_device_options(*command, options->common);
+  command->callback([options, &exit_code] { exit_code = compare(*options); });
+}
+
+}  // namespace masque

@@ -1,0 +1,351 @@
+#include "apps/compare/comparison.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "apps/common.h"
+#include "apps/compare/flops.h"
+#include "apps/compare/interrupt.h"
+#include "apps/compare/likelihoods.h"
+#include "apps/compare/results.h"
+#include "apps/compare/writing.h"
+#include "apps/data_fetch.h"
+#include "apps/environment.h"
+#include "apps/quality_rows.h"
+#include "models/copied_spans.h"
+#include "models/ngram.h"
+#include "models/run.h"
+#include "models/safetensors.h"
+
+namespace masque {
+namespace {
+
+using Json = nlohmann::json;
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kLeakageGram = 32;
+constexpr const char* kClock = "clock";  // {"started", "seconds"}
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+std::string utc_time() {
+  const std::time_t time = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&time, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+// Share of a split's 32-grams that train has.
+Json leakage(const Splits& splits) {
+  const auto count = static_cast<std::int64_t>(splits.test.size());
+  if (count < kLeakageGram) return nullptr;
+  const std::vector<std::int64_t> spans = copied_spans(splits.test, count, splits.train);
+  const auto copied = std::count_if(spans.begin(), spans.end(),
+                                    [](std::int64_t span) { return span >= kLeakageGram; });
+  return static_cast<double>(copied) / static_cast<double>(count - kLeakageGram + 1);
+}
+
+// Of everything that makes a run what it is, but its seed and where the text lies. FNV-1a.
+std::string config_hash(Json config) {
+  config.at("training").erase("seed");
+  config.at("data").erase("file");
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char character : config.dump()) {
+    hash = (hash ^ static_cast<unsigned char>(character)) * 0x100000001b3;
+  }
+  return fmt::format("{:016x}", hash).substr(0, 8);
+}
+
+}  // namespace
+
+struct Comparison::Texts {
+  CompareText text;
+  Splits splits;
+  ScoredSplit val, test;
+};
+
+std::unique_ptr<const Comparison::Texts> Comparison::read_texts(const Plan& plan) {
+  const PlannedRun& first = plan.runs.front();
+  const RunConfig config =
+      first.given ? load_config(RunFolder(first.folder)) : config_of(plan, first, {});
+  const std::string content = read_text(plan.data);
+  const Tokenizer tokenizer = Tokenizer::from_text(content);
+  const std::vector<std::int32_t> tokens = tokenizer.encode(content);
+  auto texts = std::make_unique<Texts>(
+      Texts{{plan.data, static_cast<std::int64_t>(tokens.size()), tokenizer, tokens},
+            split_tokens(tokens, config.training.train_fraction, config.training.val_fraction),
+            {},
+            {}});
+  const auto score = [&](const char* name, const std::vector<std::int32_t>& scored) {
+    ScoredSplit split;
+    split.name = name;
+    split.tokens = scored;
+    split.windows = subset(cover(static_cast<std::int64_t>(scored.size()), config.model.context),
+                           plan.evaluation.windows);
+    if (plan.evaluation.chain_windows > 0) {
+      split.chain_windows = subset(split.windows, plan.evaluation.chain_windows);
+    }
+    return split;
+  };
+  texts->val = score("val", texts->splits.val);
+  texts->test = score("test", texts->splits.test);
+  return texts;
+}
+
+Comparison::Comparison(fs::path folder, Plan plan, Device device)
+    : folder_(std::move(folder)),
+      plan_(std::move(plan)),
+      device_(device),
+      parts_(folder_ / "parts"),
+      texts_(read_texts(plan_)),
+      started_(now()) {
+  const Json clock = parts_.read(kClock);
+  if (!clock.is_null()) seconds_before_ = clock.at("seconds");
+}
+
+Comparison::~Comparison() = default;
+
+double Comparison::seconds() const {
+  return seconds_before_ + now() - started_;
+}
+
+bool Comparison::out_of_time() const {
+  return plan_.budget_seconds > 0 && seconds() > plan_.budget_seconds;
+}
+
+fs::path Comparison::folder_of(const PlannedRun& run) const {
+  return run.given ? fs::path(run.folder) : folder_ / run.folder;
+}
+
+std::vector<std::string> Comparison::tuned(ObjectiveKind objective) const {
+  const Json tuning = parts_.read(kTuning);
+  if (tuning.is_null()) return {};
+  return tuning.at(name_of(objective)).at("set");
+}
+
+Run Comparison::open(const PlannedRun& run) const {
+  Run opened = load_run(folder_of(run), "best", device_);
+  if (run.weights == "ema") use_ema(opened);
+  return opened;
+}
+
+template <class Make>
+void Comparison::part(const std::string& name, const std::string& what, Make&& make) {
+  if (parts_.has(name)) return;
+  stop_if_interrupted();
+  if (!what.empty()) fmt::print(stderr, "[{}] {}\n", duration(seconds()), what);
+  parts_.write(name, make());
+  write_results();
+}
+
+void Comparison::write_results() {
+  Json clock = parts_.read(kClock);
+  if (clock.is_null()) clock = {{"started", utc_time()}};
+  clock["seconds"] = seconds();
+  parts_.write(kClock, clock);
+  if (!parts_.has(kSetting)) return;
+  Json results = make_results(plan_, parts_);
+  results["started"] = clock.at("started");
+  results["seconds"] = clock.at("seconds");
+  write_file(folder_ / "results.json", results.dump(1) + "\n");
+}
+
+void Comparison::setting() {
+  part(kSetting, "", [&] {
+    const Splits& splits = texts_->splits;
+    const auto& [train, val, test] = splits;
+    const std::vector<std::uint8_t> excluded = texts_->text.tokenizer.excluded();
+    const ScoredSplit& scored = texts_->test;
+    const EvaluationPlan& evaluation = plan_.evaluation;
+    return Json{
+        {"environment", environment(device_)},
+        {"data",
+         {{"file", fs::path(plan_.data).filename().string()},
+          {"characters", texts_->text.characters},
+          {"sha256", sha256_of(plan_.data)},
+          {"vocab_size", texts_->text.tokenizer.vocab_size()},
+          {"train", train.size()},
+          {"val", val.size()},
+          {"test", test.size()},
+          {"leakage32", leakage(splits)}}},
+        {"protocol",
+         {{"preset", plan_.preset},
+          {"set", plan_.set},
+          {"split", scored.name},
+          {"checkpoint", "best on val"},
+          {"window", scored.windows.front().length},
+          {"windows", scored.windows.size()},
+          {"chain_windows", scored.chain_windows.size()},
+          {"draws", evaluation.draws},
+          {"mixture_orders", evaluation.mixture_orders},
+          {"seeds", plan_.seeds},
+          {"judge_seed", plan_.judge_seed},
+          {"trials", plan_.trials},
+          {"texts", evaluation.texts},
+          {"budget_seconds", plan_.budget_seconds},
+          {"flops", kFlopsConvention}}},
+        {"baselines",
+         {{"unigram", unigram_nats(train, test, scored.windows, excluded)},
+          {"bigram", bigram_nats(train, test, scored.windows, excluded)}}}};
+  });
+}
+
+void Comparison::train(const PlannedRun& run) {
+  const std::vector<std::string> keys =
+      run.role == RunRole::headline || run.role == RunRole::ablation ? tuned(run.objective)
+                                                                      : std::vector<std::string>{};
+  const std::string what =
+      run.given ? fmt::format("reading {}", run.folder)
+                : fmt::format("training {}, {} steps{}", run.id, run.steps,
+                              run.setting.empty() ? "" : fmt::format(": {}", run.setting));
+  part(run_part(run), what, [&] {
+    if (!run.given) {
+      const int code =
+          train_or_resume(folder_of(run), config_of(plan_, run, keys), texts_->text, device_);
+      if (code != 0) throw Interrupted{code - 128};
+    }
+    Json facts = run_facts(folder_of(run));
+    const RunConfig config = load_config(RunFolder(folder_of(run)));
+    facts["id"] = run.id;
+    facts["model"] = name_of(run.objective);
+    facts["seed"] = run.seed;
+    facts["role"] = name_of(run.role);
+    facts["label"] = run.setting;
+    facts["set"] = run.set;
+    facts["config"] = to_json(config);
+    facts["config_hash"] = config_hash(to_json(config));
+    facts["parameters"] = open(run).transformer->parameters().count();
+    return facts;
+  });
+}
+
+void Comparison::trials() {
+  std::map<std::string, Json> best;  // by objective
+  for (const PlannedRun& run : plan_.runs) {
+    if (run.role != RunRole::trial) continue;
+    train(run);
+    const Json facts = parts_.read(run_part(run));
+    Json& chosen = best[name_of(run.objective)];
+    if (chosen.is_null() || facts.at("best_val") < chosen.at("best_val")) {
+      chosen = {{"set", run.set}, {"setting", run.setting}, {"best_val", facts.at("best_val")}};
+    }
+  }
+  if (!best.empty()) {
+    part(kTuning, "", [&] { return Json(best); });
+  }
+}
+
+void Comparison::order() {
+  if (plan_.evaluation.chain_windows == 0) return;
+  part(kOrder, "choosing an order for chains, on val", [&] {
+    const auto llada = std::find_if(plan_.runs.begin(), plan_.runs.end(), [](const auto& run) {
+      return run.role == RunRole::headline && run.objective == ObjectiveKind::llada;
+    });
+    Run run = open(*llada);
+    return best_orders(run, texts_->val);
+  });
+}
+
+void Comparison::likelihoods(const PlannedRun& run) {
+  part(likelihood_part(run), fmt::format("likelihood of {}", run.id), [&] {
+    const Json order = parts_.read(kOrder);
+    Run opened = open(run);
+    return measure_likelihoods(
+        opened, texts_->test, plan_.evaluation,
+        run.role == RunRole::headline && !order.is_null() ? order.at("order") : Json(""));
+  });
+}
+
+void Comparison::quality() {
+  if (plan_.evaluation.texts == 0) return;
+  part(kQuality, "samples and their quality", [&] {
+    const auto first = [&](RunRole role, ObjectiveKind objective) {
+      return std::find_if(plan_.runs.begin(), plan_.runs.end(), [&](const PlannedRun& run) {
+        return run.role == role && run.objective == objective;
+      });
+    };
+    const PlannedRun& llada = *first(RunRole::headline, ObjectiveKind::llada);
+    const PlannedRun& ar = *first(RunRole::headline, ObjectiveKind::ar);
+    const auto judge = first(RunRole::judge, ObjectiveKind::ar);
+    Run llada_run = open(llada), ar_run = open(ar);
+    std::optional<Run> judge_run;
+    QualityMeasure::Options options;
+    options.count = plan_.evaluation.texts;
+    options.length = llada_run.config.model.context;
+    if (judge != plan_.runs.end()) options.judge = &judge_run.emplace(open(*judge));
+    const QualityMeasure measure(texts_->text.tokenizer, texts_->splits, options);
+    Json rows = Json::array();
+    const auto add = [&](QualityRow row, const std::string& id) {
+      row.run = id;
+      rows.push_back(Json(to_json(row)));
+      stop_if_interrupted();
+    };
+    for (const QualityRow& row : measure.real_rows()) add(row, "");
+    add(measure.row(ar_run, {}), ar.id);
+    for (const std::string& strategy : plan_.evaluation.strategies) {
+      for (const std::int64_t steps : plan_.evaluation.steps) {
+        SampleOptions how;
+        how.strategy = strategy;
+        how.steps = steps;
+        add(measure.row(llada_run, how), llada.id);
+      }
+    }
+    const WritingTask task{texts_->splits.test, 3, 1};
+    Json samples = write_samples(ar_run, ar.id, task);
+    for (const Json& sample : write_samples(llada_run, llada.id, task)) samples.push_back(sample);
+    Json viewer = write_generations(llada_run, llada.id, task);
+    for (const Json& generation : write_generations(ar_run, ar.id, task)) {
+      viewer.push_back(generation);
+    }
+    return Json{{"quality", rows}, {"samples", samples}, {"viewer", viewer}};
+  });
+}
+
+void Comparison::ablation(const PlannedRun& run) {
+  if (out_of_time() && !parts_.has(run_part(run))) {
+    const Json skipped = {{"skipped", "the budget was spent"}};
+    parts_.write(run_part(run), skipped);
+    parts_.write(likelihood_part(run), skipped);
+    write_results();
+    return;
+  }
+  train(run);
+  likelihoods(run);
+}
+
+int Comparison::go() {
+  catch_interrupts();
+  const auto each = [&](RunRole role, auto&& make) {
+    for (const PlannedRun& run : plan_.runs) {
+      if (run.role == role) make(run);
+    }
+  };
+  try {
+    setting();
+    trials();
+    each(RunRole::headline, [&](const PlannedRun& run) { train(run); });
+    order();
+    each(RunRole::headline, [&](const PlannedRun& run) { likelihoods(run); });
+    each(RunRole::judge, [&](const PlannedRun& run) { train(run); });
+    quality();
+    each(RunRole::ablation, [&](const PlannedRun& run) { ablation(run); });
+  } catch (const Interrupted& interrupted) {
+    write_results();
+    return 128 + interrupted.signal;
+  }
+  write_results();
+  return 0;
+}
+
+}  // namespace masque

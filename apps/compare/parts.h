@@ -1,0 +1,27 @@
+// What a comparison has found so far: one JSON file a part, in OUT/parts. A part that is there is
+// not made again, so whatever interrupts a comparison, it goes on where it was.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace masque {
+
+class Parts {
+ public:
+  explicit Parts(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  bool has(const std::string& name) const;
+  // InputError where the file is damaged; null where there is none.
+  nlohmann::json read(const std::string& name) const;
+  void write(const std::string& name, const nlohmann::json& part) const;  // whole or not at all
+
+ private:
+  std::filesystem::path file(const std::string& name) const { return folder_ / (name + ".json"); }
+
+  std::filesystem::path folder_;
+};
+
+}  // namespace masque

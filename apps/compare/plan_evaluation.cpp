@@ -1,0 +1,83 @@
+#include "apps/compare/plan_evaluation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "models/dataset.h"
+#include "models/strategy.h"
+#include "models/utf8.h"
+
+namespace masque {
+namespace {
+
+// Of a budget, over all seeds. The rest beyond training is for what takes longer than measured.
+constexpr double kNelboShare = 0.07, kChainShare = 0.07, kQualityShare = 0.12;
+constexpr double kForwardsAStep = 3;  // a training step takes as long as three forwards
+constexpr std::int64_t kMostDraws = 128, kLeastDraws = 8;
+constexpr std::int64_t kMostChainWindows = 64, kLeastChainWindows = 4;
+constexpr std::int64_t kMostTexts = 64, kLeastTexts = 8;
+constexpr std::int64_t kOrders = 16;          // of the mixture
+constexpr std::int64_t kOtherOrders = 3;      // the chosen one; twice as many on val, half as wide
+
+bool has(const std::vector<std::string>& list, const std::string& name) {
+  return std::find(list.begin(), list.end(), name) != list.end();
+}
+
+// `tokens` a unit, as many units as fit, between least and most.
+std::int64_t affordable(double seconds, double tokens_per_second, double tokens,
+                        std::int64_t least, std::int64_t most) {
+  return std::clamp(static_cast<std::int64_t>(seconds * tokens_per_second / tokens), least, most);
+}
+
+}  // namespace
+
+void plan_evaluation(Plan& plan, const std::vector<std::string>& without, const RunConfig& llada,
+                     const std::string& text, double step_seconds) {
+  const TrainingConfig& training = llada.training;
+  const std::int64_t T = llada.model.context;
+  EvaluationPlan& evaluation = plan.evaluation;
+  evaluation.draws = kMostDraws;
+  evaluation.chain_windows = kMostChainWindows;
+  evaluation.mixture_orders = kOrders;
+  evaluation.texts = kMostTexts;
+  evaluation.strategies = strategy_names();
+  for (std::int64_t steps = T; steps >= std::max<std::int64_t>(1, T / 16); steps /= 2) {
+    evaluation.steps.push_back(steps);
+  }
+  if (plan.budget_seconds > 0) {
+    const double rate = kForwardsAStep * static_cast<double>(training.batch * T *
+                                                             training.accumulation) / step_seconds;
+    const auto characters = static_cast<double>(decode_utf8(text).size());
+    const double test = characters * (1 - training.train_fraction - training.val_fraction);
+    const double seeds = static_cast<double>(plan.seeds.size());
+    const double nelbo = kNelboShare * plan.budget_seconds / seeds;
+    const double chains = kChainShare * plan.budget_seconds / seeds;
+    evaluation.draws = affordable(nelbo, rate, 2 * test, kLeastDraws / 2, kMostDraws / 2) * 2;
+    evaluation.chain_windows =
+        affordable(chains, rate, static_cast<double>(T * T * (kOrders + kOtherOrders)),
+                   kLeastChainWindows, kMostChainWindows);
+    std::int64_t forwards = 0;
+    for (const std::int64_t steps : evaluation.steps) forwards += steps;
+    const auto strategies = static_cast<std::int64_t>(evaluation.strategies.size());
+    evaluation.texts =
+        affordable(kQualityShare * plan.budget_seconds, rate,
+                   static_cast<double>(forwards * T * strategies), kLeastTexts, kMostTexts);
+  }
+  if (has(without, "chains")) {
+    evaluation.chain_windows = 0;
+    plan.left_out.emplace_back("chains: switched off");
+  }
+  const bool judged = std::any_of(plan.runs.begin(), plan.runs.end(), [](const PlannedRun& run) {
+    return run.role == RunRole::judge;
+  });
+  if (has(without, "quality")) {
+    evaluation.texts = 0;
+    plan.left_out.emplace_back("quality: switched off");
+  } else if (!judged) {
+    plan.left_out.emplace_back("the AR judge: none was given");
+  }
+}
+
+}  // namespace masque
