@@ -254,10 +254,12 @@ void add_quality_command(CLI::App& app) {
       ->add_option("--strategies", options->strategies,
                    fmt::format("llada, by commas: {}", fmt::join(strategy_names(), ", ")))
       ->delimiter(',')
+      ->allow_extra_args(false)  // what follows is a RUN
       ->capture_default_str();
   command
       ->add_option("--steps", options->steps, "llada, by commas: steps (default: one token a step)")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);  // what follows is a RUN
   command->add_option("--temperature", options->temperature, "0: the most probable token")
       ->capture_default_str();
   command->add_option("--checkpoint", options->checkpoint, "Of the runs: best, last or a step")

@@ -61,16 +61,16 @@ void append(const Column& column, bool left, std::vector<std::string>& lines) {
   }
 }
 
-// Columns to the right of `keys`, which stand left and begin each block: as many as fit a line,
-// the others in blocks below. Columns without a value are left out.
-void print_columns(std::vector<Column> columns, std::size_t keys) {
-  std::erase_if(columns, [](const Column& column) {
-    return std::all_of(column.cells.begin(), column.cells.end(),
-                       [](const std::string& cell) { return cell == kNothing; });
-  });
-  keys = std::min(keys, columns.size());
-  const std::vector<Column> names(columns.begin(), columns.begin() + static_cast<long>(keys));
-  for (std::size_t next = keys; next < columns.size();) {
+// As many columns as fit a line to the right of `names`, which begin each block; the others in
+// blocks below. Columns without a value are left out.
+void print_columns(std::vector<Column> names, std::vector<Column> columns) {
+  for (std::vector<Column>* list : {&names, &columns}) {
+    std::erase_if(*list, [](const Column& column) {
+      return std::all_of(column.cells.begin(), column.cells.end(),
+                         [](const std::string& cell) { return cell == kNothing; });
+    });
+  }
+  for (std::size_t next = 0; next < columns.size();) {
     std::vector<std::string> lines(names.front().cells.size() + 2);
     for (const Column& column : names) append(column, true, lines);
     do {
@@ -95,20 +95,25 @@ std::string label(const QualityRow& row) {
 }
 
 void print_quality(const std::vector<QualityRow>& rows, const std::string& judge) {
-  constexpr std::size_t kKeys = 3;  // what tells rows apart
-  std::vector<Column> columns;
-  const auto add = [&](const std::string& above, const std::string& heading, const auto& cell) {
-    Column column{above, heading, {}};
-    for (const QualityRow& row : rows) column.cells.push_back(cell(row));
-    columns.push_back(column);
+  std::vector<Column> names, columns;
+  const auto column = [&](const std::string& above, const std::string& heading, const auto& cell) {
+    Column made{above, heading, {}};
+    for (const QualityRow& row : rows) made.cells.push_back(cell(row));
+    return made;
+  };
+  const auto tell = [&](const char* above, const char* heading, const auto& cell) {
+    names.push_back(column(above, heading, cell));
+  };
+  const auto add = [&](const char* above, const char* heading, const auto& cell) {
+    columns.push_back(column(above, heading, cell));
   };
   const auto count = [](const auto& value, int digits) {
     return value ? fixed(static_cast<double>(*value), digits) : std::string(kNothing);
   };
-  add("", "texts of", [](const QualityRow& row) { return row.name; });
-  add("", "strategy", [](const QualityRow& row) { return row.strategy.value_or(kNothing); });
-  add("", "steps", [&](const QualityRow& row) { return count(row.steps, 0); });
-  add("temper-", "ature", [](const QualityRow& row) {
+  tell("", "texts of", [](const QualityRow& row) { return row.name; });
+  tell("", "strategy", [](const QualityRow& row) { return row.strategy.value_or(kNothing); });
+  tell("", "steps", [&](const QualityRow& row) { return count(row.steps, 0); });
+  tell("temper-", "ature", [](const QualityRow& row) {
     return row.temperature.value_or(1) == 1 ? kNothing : fmt::format("{}", *row.temperature);
   });
   add("AR judge", "nats", [](const QualityRow& row) { return judged(row.quality.judge_ar); });
@@ -129,7 +134,7 @@ void print_quality(const std::vector<QualityRow>& rows, const std::string& judge
   add("forwards", "a text", [&](const QualityRow& row) { return count(row.forwards, 0); });
   add("tokens", "a forward",
       [&](const QualityRow& row) { return count(row.tokens_per_forward, 2); });
-  print_columns(std::move(columns), kKeys);
+  print_columns(std::move(names), std::move(columns));
 
   const TextSet& texts = rows.front().texts;
   fmt::print(

@@ -123,6 +123,7 @@ std::vector<std::int64_t> copied_spans(std::span<const std::int32_t> texts, std:
   }
   const std::vector<std::int64_t> longest = automaton.match(source);
   std::vector<std::int64_t> spans;
+  spans.reserve(ends.size());
   for (const std::int32_t state : ends) spans.push_back(longest[static_cast<std::size_t>(state)]);
   return spans;
 }

@@ -36,7 +36,7 @@ std::string refusal(const SmallRun& run, const Arguments& options) {
 
 TEST_CASE("quality has a row a setting, beside real text", "[quality][cpu]") {
   const SmallRun llada("llada"), ar("ar", {"seed=2"}), judge("ar", {"seed=3"});
-  const Arguments options = {ar.path(), "--judge", judge.path(), "--steps", "4,16"};
+  const Arguments options = {"--judge", judge.path(), "--steps", "4,16", ar.path()};
   const Json json = quality_json(llada, options);
   CHECK(json["judge"] == judge.path());
   const Json& rows = json["rows"];
