@@ -2,14 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <numbers>
 #include <optional>
 #include <string>
 
 #include "apps/common.h"
+#include "apps/eval_report.h"
+#include "models/chain.h"
 #include "models/dataset.h"
 #include "models/likelihood.h"
 #include "models/ngram.h"
@@ -18,22 +18,24 @@
 namespace masque {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr const char* kFooter =
     "Examples:\n"
     "  masque eval runs/llada --data tinyshakespeare.txt\n"
     "  masque eval runs/llada --data tinyshakespeare.txt --split val --windows 100 --draws 128\n"
+    "  masque eval runs/llada --estimator chain --order max_prob --windows 64\n"
+    "  masque eval runs/llada --estimator mixture --draws 16 --windows 64\n"
     "  masque eval runs/ar --data another.txt --split all --json";
 constexpr std::uint64_t kDefaultSeed = 1;
 constexpr double kSecondsPerLine = 10;  // of progress, off a terminal
+constexpr std::int64_t kChainOrders = 4, kMixtureOrders = 16;
+constexpr std::int64_t kManyForwards = 10000;  // of a sequence, to be told beforehand
 
 struct EvalOptions {
   std::string run, data, split = "test", checkpoint = "best";
-  std::optional<std::string> estimator;
+  std::optional<std::string> estimator, order;
   std::optional<std::int64_t> draws;
   std::int64_t batch = 32, windows = 0;
-  bool json = false;
+  bool json = false, curves = false;
   CommonOptions common;
 };
 
@@ -74,21 +76,71 @@ EvalText read_split(const EvalOptions& options, const RunConfig& config,
   return text;
 }
 
-// The estimator asked for, which must suit the run's objective.
+// What is computed: the estimator asked for, which must suit the run's objective, its order and its
+// number of draws.
+struct Plan {
+  std::string estimator;
+  std::optional<DecodingOrder> order;  // chain and mixture
+  std::int64_t draws = 0;
+
+  bool exact() const { return estimator == "exact"; }
+};
+
 std::string choose_estimator(const EvalOptions& options, ObjectiveKind objective) {
-  const std::string fitting = objective == ObjectiveKind::ar ? "exact" : "nelbo";
-  const std::string estimator = options.estimator.value_or(fitting);
-  if (estimator != "exact" && estimator != "nelbo") {
-    throw InputError(fmt::format("unknown estimator '{}': choose exact or nelbo", estimator));
+  const bool ar = objective == ObjectiveKind::ar;
+  const std::string estimator = options.estimator.value_or(ar ? "exact" : "nelbo");
+  if (estimator != "exact" && estimator != "nelbo" && estimator != "chain" &&
+      estimator != "mixture") {
+    throw InputError(
+        fmt::format("unknown estimator '{}': choose exact, nelbo, chain or mixture", estimator));
   }
-  if (estimator != fitting) {
+  if ((estimator == "exact") != ar) {
     throw InputError(fmt::format("estimator {} does not suit {}, whose objective is {}: choose {}",
-                                 estimator, options.run, name_of(objective), fitting));
-  }
-  if (estimator == "exact" && options.draws) {
-    throw InputError(fmt::format("--draws {}: exact draws nothing; leave it out", *options.draws));
+                                 estimator, options.run, name_of(objective),
+                                 ar ? "exact" : "nelbo, chain or mixture"));
   }
   return estimator;
+}
+
+Plan make_plan(const EvalOptions& options, ObjectiveKind objective) {
+  Plan plan;
+  plan.estimator = choose_estimator(options, objective);
+  if (options.order && plan.estimator != "chain") {
+    throw InputError(fmt::format(
+        "--order {}: {}; leave it out, or give --estimator chain", *options.order,
+        plan.estimator == "mixture" ? "a mixture is of random orders"
+                                    : fmt::format("{} takes no order", plan.estimator)));
+  }
+  if (plan.exact()) {
+    if (options.draws) {
+      throw InputError(
+          fmt::format("--draws {}: exact draws nothing; leave it out", *options.draws));
+    }
+    return plan;
+  }
+  if (plan.estimator == "nelbo") {
+    plan.draws = options.draws.value_or(LikelihoodOptions().draws);
+    return plan;
+  }
+  plan.order = order_of(options.order.value_or("random"));
+  if (*plan.order != DecodingOrder::random) {
+    if (options.draws) {
+      throw InputError(
+          fmt::format("--draws {}: {} is one order; leave it out, or give --order "
+                      "random",
+                      *options.draws, *options.order));
+    }
+    plan.draws = 1;
+    return plan;
+  }
+  plan.draws = options.draws.value_or(plan.estimator == "mixture" ? kMixtureOrders : kChainOrders);
+  if (plan.draws < 1) {
+    throw InputError(fmt::format("--draws {}: give at least 1 order", plan.draws));
+  }
+  if (plan.estimator == "mixture" && options.curves) {
+    throw InputError("--curves: a mixture has none; give --estimator chain");
+  }
+  return plan;
 }
 
 // A bar on a terminal; elsewhere a line now and then.
@@ -101,75 +153,39 @@ std::function<void(std::int64_t, std::int64_t)> reporter(Progress& progress) {
   };
 }
 
-struct Report {
-  std::string run, objective, estimator, split, checkpoint;
-  Likelihood likelihood;
-  std::optional<double> unigram, bigram;  // nats a token
-  std::int64_t window_length = 0, draws = 0;
-  std::uint64_t seed = 0;
-  double seconds = 0;
-
-  bool exact() const { return estimator == "exact"; }
-};
-
-// JSON has no NaN: null where the interval is unknown.
-Json ends(const Interval& interval) {
-  if (std::isnan(interval.lo)) return {nullptr, nullptr};
-  return {interval.lo, interval.hi};
+// Fills in what a chain or a mixture of orders comes to.
+void estimate_chain(EvalReport& report, const Plan& plan, Predictor& predictor,
+                    const EvalText& text, const std::vector<Window>& windows,
+                    std::span<const std::uint8_t> excluded, const LikelihoodOptions& how) {
+  ChainOptions options;
+  options.order = *plan.order;
+  options.draws = plan.draws;
+  options.batch = how.batch;
+  options.seed = how.seed;
+  options.progress = how.progress;
+  const ChainLikelihood chain =
+      chain_likelihood(predictor, text.tokens, windows, excluded, options);
+  report.likelihood = chain.mean;
+  if (*plan.order != DecodingOrder::random) return;
+  const Likelihood mixture = mixture_likelihood(chain, windows, how.seed);
+  if (plan.estimator == "mixture") {
+    report.likelihood = mixture;
+  } else {
+    report.mixture = mixture;
+  }
 }
 
-Json to_json(const Report& report) {
-  const Likelihood& likelihood = report.likelihood;
-  return {{"objective", report.objective},
-          {"estimator", report.estimator},
-          {"order", report.exact() ? Json("l2r") : Json()},
-          {"bound", report.exact() ? "exact" : "upper"},
-          {"nats_per_token", likelihood.nats_per_token},
-          {"ci95", ends(likelihood.ci95)},
-          {"ci95_text", ends(likelihood.ci95_text)},
-          {"bits_per_char", likelihood.nats_per_token / std::numbers::ln2},
-          {"perplexity", std::exp(likelihood.nats_per_token)},
-          {"accuracy", likelihood.accuracy},
-          {"tokens", likelihood.tokens},
-          {"windows", likelihood.window_nats.size()},
-          {"window_length", report.window_length},
-          {"draws", report.draws},
-          {"split", report.split},
-          {"checkpoint", report.checkpoint},
-          {"seed", report.seed},
-          {"seconds", report.seconds},
-          {"unigram", report.unigram ? Json(*report.unigram) : Json()},
-          {"bigram", report.bigram ? Json(*report.bigram) : Json()}};
-}
-
-std::string range(const Interval& interval) {
-  if (std::isnan(interval.lo)) return "unknown from one window";
-  return fmt::format("{:.4f} to {:.4f}", interval.lo, interval.hi);
-}
-
-void print(const Report& report) {
-  const Likelihood& likelihood = report.likelihood;
-  const double nats = likelihood.nats_per_token;
-  const char* bound = report.exact() ? " " : "≤";
-  const auto row = [](const char* name, const std::string& value) {
-    fmt::print("  {:<16}{}\n", name, value);
-  };
-  fmt::print("{}  {} {}, {}, {} split\n", report.run, report.objective, report.estimator,
-             report.checkpoint, report.split);
-  row("nats per token", fmt::format("{} {:.4f}", bound, nats));
-  if (!report.exact()) row("  estimate", "  " + range(likelihood.ci95) + "  (95%, these masks)");
-  row("  text", "  " + range(likelihood.ci95_text) + "  (95%, another text of the kind)");
-  row("bits per char", fmt::format("{} {:.4f}", bound, nats / std::numbers::ln2));
-  row("perplexity", fmt::format("{} {:.3f}", bound, std::exp(nats)));
-  row("accuracy",
-      fmt::format("  {:.1f}% of {}", 100 * likelihood.accuracy,
-                  report.exact() ? "next tokens" : "masked tokens, 1 to all of a window"));
-  if (report.unigram) row("unigram", fmt::format("  {:.4f} nats", *report.unigram));
-  if (report.bigram) row("bigram", fmt::format("  {:.4f} nats", *report.bigram));
-  std::string scored = fmt::format("  {} tokens in {} windows of {}", grouped(likelihood.tokens),
-                                   likelihood.window_nats.size(), report.window_length);
-  if (!report.exact()) scored += fmt::format(", {} draws each", report.draws);
-  row("scored", scored + fmt::format(", in {:.1f} s", report.seconds));
+// Says what the whole split will take, where that is long.
+void warn_of_cost(const EvalOptions& options, const Plan& plan,
+                  const std::vector<Window>& windows) {
+  const std::int64_t forwards = chain_forwards(windows, plan.draws);
+  if (options.windows > 0 || forwards < kManyForwards) return;
+  fmt::print(stderr,
+             "{}: {} windows x up to {} tokens x {} order{}: {} forwards of a window; "
+             "--windows 64 takes {}\n",
+             plan.estimator, windows.size(), windows.front().length, plan.draws,
+             plan.draws == 1 ? "" : "s", grouped(forwards),
+             grouped(chain_forwards(subset(windows, 64), plan.draws)));
 }
 
 void evaluate(const EvalOptions& options) {
@@ -181,29 +197,34 @@ void evaluate(const EvalOptions& options) {
   }
   const Device device = apply(options.common);
   const RunConfig config = load_config(RunFolder(options.run));
-  Report report;
-  report.estimator = choose_estimator(options, config.model.objective);
+  const Plan plan = make_plan(options, config.model.objective);
   const Run run = load_run(options.run, options.checkpoint, device);
   const EvalText text = read_split(options, config, run.tokenizer);
 
   LikelihoodOptions how;
   how.batch = options.batch;
   how.seed = options.common.seed.value_or(kDefaultSeed);
-  how.draws = options.draws.value_or(how.draws);
+  how.draws = plan.draws;
   how.start_token = config.training.start_token;
   const auto count = static_cast<std::int64_t>(text.tokens.size());
-  const bool context_first = report.exact() && !how.start_token;
+  const bool context_first = plan.exact() && !how.start_token;
   const std::vector<Window> windows =
       subset(context_first ? cover_with_context(count, config.model.context)
                            : cover(count, config.model.context),
              options.windows);
   const std::vector<std::uint8_t> excluded = run.tokenizer.excluded();
 
+  EvalReport report;
+  if (plan.order) warn_of_cost(options, plan, windows);
   {
     Progress progress(static_cast<std::int64_t>(windows.size()));
     how.progress = reporter(progress);
-    const auto estimate = report.exact() ? exact_likelihood : nelbo_likelihood;
-    report.likelihood = estimate(*run.network, text.tokens, windows, excluded, how);
+    if (plan.order) {
+      estimate_chain(report, plan, *run.network, text, windows, excluded, how);
+    } else {
+      const auto estimate = plan.exact() ? exact_likelihood : nelbo_likelihood;
+      report.likelihood = estimate(*run.network, text.tokens, windows, excluded, how);
+    }
     report.seconds = progress.seconds();
   }
   if (!text.train.empty()) {
@@ -212,15 +233,18 @@ void evaluate(const EvalOptions& options) {
   }
   report.run = options.run;
   report.objective = name_of(config.model.objective);
+  report.estimator = plan.estimator;
+  if (plan.exact()) report.order = "l2r";
+  if (plan.order) report.order = name_of(*plan.order);
   report.split = options.split;
   report.checkpoint = run.checkpoint;
   report.window_length = config.model.context;
-  report.draws = report.exact() ? 0 : how.draws;
+  report.draws = plan.draws;
   report.seed = how.seed;
   if (options.json) {
     fmt::print("{}\n", to_json(report).dump());
   } else {
-    print(report);
+    print(report, options.curves);
   }
 }
 
@@ -238,13 +262,21 @@ void add_eval_command(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--checkpoint", options->checkpoint, "best, last or a step")
       ->capture_default_str();
-  command->add_option("--estimator", options->estimator,
-                      "exact (ar) or nelbo (llada; an upper bound); default: as the run is");
+  command->add_option(
+      "--estimator", options->estimator,
+      "exact (ar); nelbo (llada; an upper bound), chain (llada; exact, decoded in "
+      "an order) or mixture (llada; exact, of several random orders); default: exact "
+      "or nelbo, as the run is");
+  command->add_option("--order", options->order,
+                      "Of chain: l2r, r2l, random, max_prob, margin or entropy (default random)");
   command->add_option("--draws", options->draws,
-                      "Masked copies of each window for nelbo, an even number (default 32)");
+                      "nelbo: masked copies of each window, an even number (default 32); chain and "
+                      "mixture: random orders (default 4 and 16)");
   command->add_option("--windows", options->windows, "Evaluate this many, spread evenly; 0: all")
       ->capture_default_str();
   command->add_option("--batch", options->batch, "Sequences a forward")->capture_default_str();
+  command->add_flag("--curves", options->curves,
+                    "Print the loss by tokens masked and by position (--json always has both)");
   command->add_flag("--json", options->json, "One JSON object on stdout");
   add_common_options(*command, options->common);
   command->callback([options] { evaluate(*options); });
