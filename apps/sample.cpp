@@ -9,6 +9,7 @@
 #include <string>
 
 #include "apps/common.h"
+#include "apps/sample_watch.h"
 #include "models/device_sampler.h"
 #include "models/run.h"
 #include "models/utf8.h"
@@ -21,22 +22,66 @@ using Ids = std::vector<std::int32_t>;
 
 constexpr const char* kFooter =
     "Examples:\n"
-    "  masque sample runs/llada --prompt \"ROMEO:\" --steps 64 --strategy ancestral\n"
+    "  masque sample runs/llada --prompt \"ROMEO:\" --steps 64 --strategy ancestral --watch\n"
+    "  masque sample runs/llada --strategy threshold --threshold 0.8 --block-length 32\n"
+    "  masque sample runs/llada --prompt \"ROMEO:\" --strategy remask --steps 400 --cfg 0.5\n"
     "  masque sample runs/llada --template \"To be, or ______, that is the question\" --n 3\n"
     "  masque sample runs/ar --prompt \"ROMEO:\" --temperature 0.8 --length 100 --json";
-constexpr char kBlank = '_';
 constexpr std::uint64_t kDefaultSeed = 1;
-constexpr const char* kRule = "----------------------------------------";
 
 struct SampleCommand {
   std::string run, prompt, text_template, checkpoint = "best";
   std::optional<std::string> strategy;
-  std::optional<std::int64_t> length, steps;
+  std::optional<std::int64_t> length, steps, block_length;
+  std::optional<double> threshold, remask_share, cfg;
   std::int64_t n = 1;
   DrawOptions draw;
   bool watch = false, json = false;
   CommonOptions common;
 };
+
+std::string strategy_of(const SampleCommand& command) {
+  return command.strategy.value_or(SampleOptions().strategy);
+}
+
+StrategyOptions strategy_options(const SampleCommand& command) {
+  StrategyOptions options;
+  options.threshold = command.threshold.value_or(options.threshold);
+  options.remask_share = command.remask_share.value_or(options.remask_share);
+  return options;
+}
+
+// Those given that say how masks are filled.
+std::vector<std::string> flags_of_llada(const SampleCommand& command) {
+  std::vector<std::string> flags;
+  if (command.strategy) flags.emplace_back("--strategy");
+  if (command.steps) flags.emplace_back("--steps");
+  if (command.block_length) flags.emplace_back("--block-length");
+  if (command.threshold) flags.emplace_back("--threshold");
+  if (command.remask_share) flags.emplace_back("--remask-share");
+  if (command.cfg) flags.emplace_back("--cfg");
+  return flags;
+}
+
+void require_at_least_one(const char* flag, std::int64_t value) {
+  if (value < 1) throw InputError(fmt::format("{} {}: give at least 1", flag, value));
+}
+
+// What can be refused before the run is read.
+void check(const SampleCommand& command) {
+  require_at_least_one("--n", command.n);
+  require_at_least_one("--steps", command.steps.value_or(1));
+  require_at_least_one("--block-length", command.block_length.value_or(1));
+  const std::string strategy = strategy_of(command);
+  make_strategy(strategy, strategy_options(command));
+  const auto only_with = [&](const char* flag, std::optional<double> value, const char* name) {
+    if (!value || strategy == name) return;
+    throw InputError(fmt::format("{} {} is of another strategy than {}: give --strategy {} with it",
+                                 flag, *value, strategy, name));
+  };
+  only_with("--threshold", command.threshold, "threshold");
+  only_with("--remask-share", command.remask_share, "remask");
+}
 
 // What every sample begins as: (T) given ids, [MASK] where text is wanted.
 struct Canvas {
@@ -85,37 +130,26 @@ Canvas make_canvas(const SampleCommand& command, const Run& run) {
   return canvas;
 }
 
-// Text with a blank for each token not yet written.
-std::string show(const Tokenizer& tokenizer, std::span<const std::int32_t> ids) {
-  std::string text;
-  for (const std::int32_t& id : ids) {
-    if (id == Tokenizer::kStart) continue;
-    text += id == Tokenizer::kMask ? std::string(1, kBlank) : tokenizer.decode({&id, 1});
+// Shows the steps where --watch asks for it; else a bar of them, on a GPU none, which would wait
+// for each step.
+class Display {
+ public:
+  Display(const SampleCommand& command, const Run& run, std::int64_t steps) : progress_(steps) {
+    if (command.watch) {
+      watch_.emplace(run.tokenizer, command.n, steps);
+      see_ = [this](const StepReport& report) { watch_->show(report); };
+    } else if (!on_gpu(run.transformer->device())) {
+      see_ = [this](const StepReport&) { progress_.update(++step_, "steps"); };
+    }
   }
-  return text;
-}
+  const Watch& watch() const { return see_; }
 
-// Prints every state of the n sequences on stderr: in place on a terminal, one after another
-// elsewhere. Without --watch, a bar of the `steps`; on a GPU none, which would wait for each step.
-Watch make_watch(const SampleCommand& command, const Run& run, Progress& progress) {
-  if (!command.watch && on_gpu(run.transformer->device())) return {};
-  return [&command, &tokenizer = run.tokenizer, &progress,
-          step = std::int64_t{0}](const StepReport& report) mutable {
-    const std::span<const std::int32_t> sequences = report.sequences;
-    ++step;
-    if (!command.watch) {
-      progress.update(step, "steps");
-      return;
-    }
-    std::string text = progress.on_terminal() ? "\033[H\033[2J" : "";
-    text += fmt::format("step {}\n", step);
-    const std::size_t T = sequences.size() / static_cast<std::size_t>(command.n);
-    for (std::size_t first = 0; first < sequences.size(); first += T) {
-      text += fmt::format("{}\n{}\n", show(tokenizer, sequences.subspan(first, T)), kRule);
-    }
-    fmt::print(stderr, "{}", text);
-  };
-}
+ private:
+  Progress progress_;
+  std::optional<SampleWatch> watch_;
+  std::int64_t step_ = 0;
+  Watch see_;
+};
 
 // What is written, and how that is named in JSON.
 struct Samples {
@@ -133,8 +167,11 @@ Samples sample_masked(const SampleCommand& command, Run& run, const Canvas& canv
   }
   SampleOptions options;
   options.draw = command.draw;
-  options.strategy = command.strategy.value_or(options.strategy);
+  options.strategy = strategy_of(command);
+  options.of_strategy = strategy_options(command);
   options.steps = command.steps.value_or(0);
+  options.block_length = command.block_length.value_or(0);
+  options.guidance = command.cfg.value_or(0);
   Samples samples;
   samples.strategy = options.strategy;
   samples.steps = command.steps.value_or(canvas.wanted());
@@ -142,10 +179,9 @@ Samples sample_masked(const SampleCommand& command, Run& run, const Canvas& canv
   for (std::int64_t i = 0; i < command.n; ++i) {
     sequences.insert(sequences.end(), canvas.ids.begin(), canvas.ids.end());
   }
-  Progress progress(samples.steps);
-  samples.result =
-      generate_llada(*run.network, std::move(sequences), canvas.length(), run.tokenizer.excluded(),
-                     options, make_watch(command, run, progress));
+  const Display display(command, run, samples.steps);
+  samples.result = generate_llada(*run.network, std::move(sequences), canvas.length(),
+                                  run.tokenizer.excluded(), options, display.watch());
   return samples;
 }
 
@@ -167,10 +203,11 @@ Ids first_ids(const Canvas& canvas, const Run& run) {
 }
 
 Samples sample_causal(const SampleCommand& command, Run& run, const Canvas& canvas) {
-  if (command.strategy || command.steps) {
-    throw InputError(fmt::format(
-        "{} is autoregressive and writes one token a step: leave out --strategy and --steps",
-        command.run));
+  const std::vector<std::string> flags = flags_of_llada(command);
+  if (!flags.empty()) {
+    throw InputError(
+        fmt::format("{} is autoregressive and writes one token a step, left to right: leave out {}",
+                    command.run, fmt::join(flags, ", ")));
   }
   const Ids prompt = first_ids(canvas, run);
   const std::size_t unwritten = run.config.training.start_token ? 1 : 0;
@@ -180,27 +217,49 @@ Samples sample_causal(const SampleCommand& command, Run& run, const Canvas& canv
   samples.strategy = "autoregressive";
   samples.steps = length;
   {
-    Progress progress(length);
+    const Display display(command, run, length);
     samples.result = generate_ar(*run.network, command.n, prompt, length, run.tokenizer.excluded(),
-                                 command.draw, make_watch(command, run, progress));
+                                 command.draw, display.watch());
   }
   std::erase(samples.result.ids, Tokenizer::kStart);
   return samples;
 }
 
+// The settings of a generation, null where they are of another strategy or model.
+Json settings(const SampleCommand& command, const Samples& samples, bool causal) {
+  const StrategyOptions options = strategy_options(command);
+  const auto where = [](bool used, auto value) { return used ? Json(value) : Json(nullptr); };
+  return {
+      {"strategy", samples.strategy},
+      {"steps", samples.steps},
+      {"seed", command.draw.seed},
+      {"temperature", command.draw.temperature},
+      {"top_k", command.draw.top_k},
+      {"top_p", command.draw.top_p},
+      {"block_length", where(command.block_length.has_value(), command.block_length.value_or(0))},
+      {"threshold", where(samples.strategy == "threshold", options.threshold)},
+      {"remask_share", where(samples.strategy == "remask", options.remask_share)},
+      {"cfg", where(!causal, command.cfg.value_or(0))}};
+}
+
 void print(const SampleCommand& command, const Run& run, const Canvas& canvas,
            const Samples& samples) {
   const SampleResult& result = samples.result;
-  const double rate = static_cast<double>(canvas.wanted() * command.n) / result.seconds;
+  const auto wanted = static_cast<double>(canvas.wanted());
+  const double rate = wanted * static_cast<double>(command.n) / result.seconds;
   Json list = Json::array();
+  double forwards = 0;  // of all sequences
   for (std::int64_t i = 0; i < command.n; ++i) {
     const auto T = static_cast<std::size_t>(canvas.length());
     const auto ids = std::span(result.ids).subspan(static_cast<std::size_t>(i) * T, T);
     const std::string text = run.tokenizer.decode(ids);
+    const std::int64_t own = result.sequence_forwards[static_cast<std::size_t>(i)];
+    forwards += static_cast<double>(own);
     if (command.json) {
       list.push_back({{"text", text},
                       {"ids", Ids(ids.begin(), ids.end())},
-                      {"forwards", result.forwards},
+                      {"forwards", own},
+                      {"tokens_per_forward", own > 0 ? wanted / static_cast<double>(own) : 0.0},
                       {"seconds", result.seconds},
                       {"tokens_per_second", rate}});
     } else {
@@ -208,23 +267,18 @@ void print(const SampleCommand& command, const Run& run, const Canvas& canvas,
     }
   }
   if (command.json) {
-    const Json json = {{"samples", list},
-                       {"strategy", samples.strategy},
-                       {"steps", samples.steps},
-                       {"seed", command.draw.seed}};
+    Json json = {{"samples", list}};
+    json.update(settings(command, samples, run.config.model.objective == ObjectiveKind::ar));
     fmt::print("{}\n", json.dump());
     return;
   }
-  fmt::print(stderr, "{}, {} steps, {} forwards in {:.2f} s, {:.0f} tokens/s\n", samples.strategy,
-             samples.steps, result.forwards, result.seconds, rate);
+  fmt::print(stderr, "{}, {} steps, {:.0f} forwards a sample in {:.2f} s, {:.0f} tokens/s\n",
+             samples.strategy, samples.steps, forwards / static_cast<double>(command.n),
+             result.seconds, rate);
 }
 
 void sample(SampleCommand command) {
-  if (command.n < 1) throw InputError(fmt::format("--n {}: give at least 1", command.n));
-  if (command.steps && *command.steps < 1) {
-    throw InputError(fmt::format("--steps {}: give at least 1", *command.steps));
-  }
-  if (command.strategy) make_strategy(*command.strategy);
+  check(command);
   command.draw.seed = command.common.seed.value_or(kDefaultSeed);
   const Device device = apply(command.common);
   Run run = load_run(command.run, command.checkpoint, device);
@@ -252,10 +306,25 @@ void add_sample_command(CLI::App& app) {
       ->excludes(prompt);
   command->add_option("--length", options->length,
                       "Characters in all (default: the template's, else the model's context)");
-  command->add_option("--steps", options->steps, "llada: steps (default: one token a step)");
+  command->add_option("--steps", options->steps,
+                      "llada: steps, at most with threshold (default: one token a step)");
+  command->add_option("--strategy", options->strategy,
+                      fmt::format("llada: which blanks a step writes: {} (default {}); see "
+                                  "docs/sampling.md",
+                                  fmt::join(strategy_names(), ", "), SampleOptions().strategy));
+  command->add_option("--block-length", options->block_length,
+                      "llada: blocks of this many characters, left to right (default: one block)");
   command->add_option(
-      "--strategy", options->strategy,
-      fmt::format("llada: {} (default low_confidence)", fmt::join(strategy_names(), " or ")));
+      "--threshold", options->threshold,
+      fmt::format("threshold: writes all whose largest probability is at least this (default {})",
+                  StrategyOptions().threshold));
+  command->add_option(
+      "--remask-share", options->remask_share,
+      fmt::format("remask: the share of written tokens that a step reconsiders (default {})",
+                  StrategyOptions().remask_share));
+  command->add_option("--cfg", options->cfg,
+                      "llada: guidance by what is given, 0 or more, at two forwards a step "
+                      "(default 0: none)");
   command->add_option("--temperature", options->draw.temperature, "0: the most probable token")
       ->capture_default_str();
   command->add_option("--top-k", options->draw.top_k, "Draw among this many; 0: all")
@@ -265,7 +334,7 @@ void add_sample_command(CLI::App& app) {
   command->add_option("--n", options->n, "Samples")->capture_default_str();
   command->add_option("--checkpoint", options->checkpoint, "best, last or a step")
       ->capture_default_str();
-  command->add_flag("--watch", options->watch, "Show every step on stderr");
+  command->add_flag("--watch", options->watch, "Show the steps on stderr, on a terminal in place");
   command->add_flag("--json", options->json, "One JSON object on stdout");
   add_common_options(*command, options->common);
   command->callback([options] { sample(*options); });

@@ -96,8 +96,9 @@ class Generation {
   std::int64_t steps() const { return steps_; }
   // Whether steps that are left would find nothing to do.
   bool over() const {
-    return strategy_->ends_early() && std::all_of(sequences_.begin(), sequences_.end(),
-                                                  [](const Sequence& p) { return p.done(); });
+    return strategy_->ends_early() &&
+           std::all_of(sequences_.begin(), sequences_.end(),
+                       [](const Sequence& sequence) { return sequence.done(); });
   }
   StepReport report() const { return {ids_, probabilities_}; }
 
@@ -127,17 +128,19 @@ class Generation {
         write(b, strategy_->choose(view(b), std::move(proposals)));
       }
     }
-    for (Sequence& sequence : sequences_) {
-      if (sequence.done()) continue;
-      ++sequence.step;
-      const bool early = strategy_->ends_early() && sequence.masked.empty();
-      if (!early && sequence.step < sequence.blocks[sequence.block].steps) continue;
-      ++sequence.block;
-      sequence.begin();
-    }
+    for (Sequence& sequence : sequences_) advance(sequence);
   }
 
  private:
+  void advance(Sequence& sequence) const {
+    if (sequence.done()) return;
+    ++sequence.step;
+    const bool early = strategy_->ends_early() && sequence.masked.empty();
+    if (!early && sequence.step < sequence.blocks[sequence.block].steps) return;
+    ++sequence.block;
+    sequence.begin();
+  }
+
   StepView view(std::int64_t b) const {
     const Sequence& sequence = sequences_[at(b)];
     const Block& block = sequence.blocks[sequence.block];

@@ -69,6 +69,58 @@ TEST_CASE("sample fills the blanks of a template", "[sample][cpu]") {
   CHECK(text_of(sample_json(run, {"--template", "a_b", "--length", "9"})).size() == 9);
 }
 
+TEST_CASE("sample has every strategy, and says with what settings", "[sample][cpu]") {
+  const SmallRun run("llada");
+  for (const std::string strategy : {"ancestral", "random", "low_confidence", "max_prob", "margin",
+                                     "entropy", "threshold", "remask"}) {
+    CAPTURE(strategy);
+    const Json json = sample_json(run, {"--prompt", "the ", "--strategy", strategy, "--steps", "5",
+                                        "--block-length", "8", "--n", "2", "--top-k", "9"});
+    CHECK(json["strategy"] == strategy);
+    CHECK(json["steps"] == 5);
+    CHECK(json["block_length"] == 8);
+    CHECK(json["temperature"] == 1);
+    CHECK(json["top_k"] == 9);
+    CHECK(json["top_p"] == 1);
+    CHECK(json["cfg"] == 0);
+    CHECK(json["threshold"] == (strategy == "threshold" ? Json(0.9) : Json(nullptr)));
+    CHECK(json["remask_share"] == (strategy == "remask" ? Json(0.1) : Json(nullptr)));
+    REQUIRE(json["samples"].size() == 2);
+    for (const Json& sample : json["samples"]) {
+      const double forwards = sample["forwards"];
+      CHECK(forwards >= 2);
+      CHECK(forwards <= 5);
+      CHECK(sample["tokens_per_forward"] == 12 / forwards);
+      CHECK(sample["text"].get<std::string>().substr(0, 4) == "the ");
+      CHECK(decode_utf8(sample["text"].get<std::string>()).size() == 16);
+    }
+  }
+}
+
+TEST_CASE("sample's flags reach the sampler", "[sample][cpu]") {
+  const SmallRun run("llada");
+  const auto forwards = [&](Arguments options) {
+    options.insert(options.end(), {"--prompt", "the "});
+    return sample_json(run, options)["samples"][0]["forwards"].get<int>();
+  };
+  CHECK(forwards({"--strategy", "threshold", "--threshold", "0"}) == 1);
+  CHECK(forwards({"--strategy", "threshold", "--threshold", "0", "--block-length", "4"}) == 3);
+  CHECK(forwards({"--strategy", "threshold", "--threshold", "1"}) == 12);
+  CHECK(forwards({"--strategy", "remask", "--remask-share", "0", "--steps", "20"}) == 12);
+  CHECK(forwards({"--strategy", "remask", "--remask-share", "1", "--steps", "20"}) == 20);
+  CHECK(forwards({"--cfg", "0", "--steps", "4"}) == 4);
+  CHECK(forwards({"--cfg", "1.5", "--steps", "4"}) == 8);
+  const auto text = [&](Arguments options) {
+    options.insert(options.end(), {"--prompt", "the ", "--steps", "12"});
+    return text_of(sample_json(run, options));
+  };
+  CHECK(text({"--cfg", "0"}) == text({}));
+  CHECK(text({"--block-length", "16"}) == text({}));
+  CHECK(text({"--strategy", "remask", "--remask-share", "0"}) == text({}));
+  CHECK(text({"--cfg", "8"}) != text({}));
+  CHECK(text({"--block-length", "1"}) != text({}));
+}
+
 TEST_CASE("sample prints texts with a rule between, and the rest on stderr", "[sample][cpu]") {
   const SmallRun run("llada");
   const ProcessResult result =
@@ -101,7 +153,28 @@ TEST_CASE("sample refuses what it cannot do in one line", "[sample][cpu]") {
   CHECK_THAT(refusal(llada, {"--temperature", "-1"}), Contains("temperature is -1"));
   CHECK_THAT(refusal(llada, {"--top-p", "1.5"}), Contains("top-p is 1.5"));
   CHECK_THAT(refusal(ar, {"--template", "a_b"}), Contains("cannot fill blanks"));
-  CHECK_THAT(refusal(ar, {"--steps", "4"}), Contains("--steps"));
+  CHECK_THAT(refusal(ar, {"--steps", "4", "--cfg", "1"}),
+             Contains("one token a step, left to right: leave out --steps, --cfg\n"));
+  CHECK_THAT(refusal(ar, {"--strategy", "threshold", "--threshold", "0.5", "--block-length", "2"}),
+             Contains("leave out --strategy, --block-length, --threshold\n"));
+}
+
+TEST_CASE("sample refuses settings of another strategy or out of range", "[sample][cpu]") {
+  const SmallRun llada("llada");
+  CHECK_THAT(refusal(llada, {"--threshold", "0.5"}),
+             Contains("--threshold 0.5 is of another strategy than low_confidence: "
+                      "give --strategy threshold with it"));
+  CHECK_THAT(refusal(llada, {"--strategy", "threshold", "--remask-share", "0.5"}),
+             Contains("--remask-share 0.5") && Contains("give --strategy remask"));
+  CHECK_THAT(refusal(llada, {"--strategy", "threshold", "--threshold", "1.5"}),
+             Contains("threshold is 1.5: give a share from 0 to 1"));
+  CHECK_THAT(refusal(llada, {"--strategy", "remask", "--remask-share", "-1"}),
+             Contains("remask share is -1"));
+  CHECK_THAT(refusal(llada, {"--block-length", "0"}), Contains("--block-length 0"));
+  CHECK_THAT(refusal(llada, {"--block-length", "4", "--steps", "3"}),
+             Contains("steps is 3 and 4 blocks of length 4"));
+  CHECK_THAT(refusal(llada, {"--prompt", "the ", "--cfg", "-1"}), Contains("cfg) is -1"));
+  CHECK_THAT(refusal(llada, {"--cfg", "1"}), Contains("give a prompt or a template"));
 }
 
 }  // namespace

@@ -58,6 +58,25 @@ TEST_CASE("a generation on a GPU is the network's own", "[gpu]") {
             .ids == causal.run(ar.network(), By::host).ids);
 }
 
+TEST_CASE("what a GPU cannot generate alone goes through the host", "[gpu]") {
+  TinyNetwork tiny(ObjectiveKind::llada, gpu());
+  LladaCase threshold = llada_case("threshold", 0), remask = llada_case("remask", 9),
+            guided = llada_case("max_prob", 3);
+  threshold.options.of_strategy.threshold = 0.3;
+  remask.options.of_strategy.remask_share = 0.5;
+  guided.options.guidance = 1;
+  guided.sequences = {4, 5, LladaCase::kM, LladaCase::kM, 6, LladaCase::kM, LladaCase::kM};
+  for (const LladaCase& generation : {threshold, remask, guided}) {
+    CAPTURE(generation.options.strategy);
+    const std::vector<std::int32_t> expected = generation.run(tiny.network(), By::host).ids;
+    CHECK(generate_llada(tiny.network(), generation.sequences, generation.T,
+                         TinyNetwork::excluded(), generation.options)
+              .ids == expected);
+    CHECK_THROWS_WITH(generation.run(tiny.network(), By::device),
+                      Catch::Contains("does not generate on a device alone"));
+  }
+}
+
 TEST_CASE("logits without a distribution end a generation on a GPU in the CPU's Error", "[gpu]") {
   TinyNetwork llada(ObjectiveKind::llada, gpu()), ar(ObjectiveKind::ar, gpu());
   llada.diverge();

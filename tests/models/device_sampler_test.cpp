@@ -78,6 +78,23 @@ TEST_CASE("a device refuses what the host refuses", "[sampler][cpu]") {
                     Catch::Contains("the logits of row 0 of 28 hold NaN"));
 }
 
+TEST_CASE("a device refuses strategies without a plan, and guidance", "[sampler][cpu]") {
+  TinyNetwork llada(ObjectiveKind::llada, On<Cpu, double>{});
+  LladaCase guided = llada_case("max_prob", 3);
+  guided.options.guidance = 2;
+  guided.sequences = {4, 5, LladaCase::kM, LladaCase::kM, 6, LladaCase::kM, LladaCase::kM};
+  CHECK_NOTHROW(guided.run(llada.network(), By::host));
+  CHECK_THROWS_WITH(guided.run(llada.network(), By::device),
+                    Catch::Contains("max_prob with guidance 2 does not generate on a device"));
+  CHECK(!generates_on_device(guided.options));
+  guided.options.guidance = 0;
+  CHECK(generates_on_device(guided.options));
+  for (const std::string strategy : {"threshold", "remask"}) {
+    CHECK(!generates_on_device(llada_case(strategy, 3).options));
+    CHECK_THROWS_AS(llada_case(strategy, 3).run(llada.network(), By::device), Error);
+  }
+}
+
 TEST_CASE("generation on the CPU is the host's", "[sampler][cpu]") {
   TinyNetwork llada(ObjectiveKind::llada, On<Cpu, float>{}),
       ar(ObjectiveKind::ar, On<Cpu, float>{});

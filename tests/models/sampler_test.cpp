@@ -109,6 +109,51 @@ TEST_CASE("Any number of steps reveals all, whatever was given stays", "[sampler
   }
 }
 
+TEST_CASE("A sequence's forwards are those it took part in", "[sampler][cpu]") {
+  const MarkovChain chain = uneven_letters();
+  MarkovPredictor predictor(chain, 4, false);
+  // 2, 0 and 4 masks.
+  const Ids given = {kA, kMask, kMask, kB, kA, kB, kA, kB, kMask, kMask, kMask, kMask};
+  const auto forwards = [&](const std::string& strategy, std::int64_t steps) {
+    return sample_llada(predictor, given, 4, chain.excluded(), with(strategy, steps))
+        .sequence_forwards;
+  };
+  using Forwards = std::vector<std::int64_t>;
+  for (const std::string strategy : {"random", "low_confidence", "margin"}) {
+    CHECK(forwards(strategy, 0) == Forwards{2, 0, 4});
+    CHECK(forwards(strategy, 3) == Forwards{2, 0, 3});
+    CHECK(forwards(strategy, 1) == Forwards{1, 0, 1});
+  }
+  // 100 steps reveal nothing to most sequences in most of them.
+  const Forwards ancestral = forwards("ancestral", 100);
+  CHECK(ancestral[0] <= 2);
+  CHECK(ancestral[1] == 0);
+  CHECK(ancestral[2] <= 4);
+}
+
+TEST_CASE("A Watch sees the probability of what a step wrote, NaN elsewhere", "[sampler][cpu]") {
+  const MarkovChain chain = uneven_letters();
+  MarkovPredictor predictor(chain, 4, false);
+  for (const std::string& strategy : strategy_names()) {
+    CAPTURE(strategy);
+    Ids before = {kMask, kB, kMask, kMask};
+    sample_llada(predictor, before, 4, chain.excluded(), with(strategy, 2),
+                 [&](const StepReport& report) {
+                   const std::vector<double> p = chain.conditionals(before);
+                   REQUIRE(report.probabilities.size() == 4);
+                   for (std::size_t i = 0; i < 4; ++i) {
+                     if (report.sequences[i] == before[i]) {
+                       CHECK(std::isnan(report.probabilities[i]));
+                     } else {
+                       const auto letter = static_cast<std::size_t>(report.sequences[i] - kA);
+                       CHECK(report.probabilities[i] == Approx(p[i * 3 + letter]));
+                     }
+                   }
+                   before.assign(report.sequences.begin(), report.sequences.end());
+                 });
+  }
+}
+
 TEST_CASE("Nothing masked needs no forward", "[sampler][cpu]") {
   const MarkovChain chain = uneven_letters();
   MarkovPredictor predictor(chain, 3, false);
@@ -230,16 +275,23 @@ TEST_CASE("sample_ar keeps the prompt and watches each token", "[sampler][cpu]")
   options.temperature = 0;
   ToyDecoder decoder(predictor, 2);
   std::vector<std::int64_t> left;
+  std::vector<double> written;  // probabilities, of the second row
   const SampleResult result = sample_ar(
       decoder, 2, prompt, 4, predictor.vocab_size(), chain.excluded(), options,
       [&](const StepReport& report) {
         left.push_back(std::count(report.sequences.begin(), report.sequences.end(), kMask));
+        CHECK(std::count_if(report.probabilities.begin(), report.probabilities.end(),
+                            [](double p) { return !std::isnan(p); }) == 2);
+        const double p = report.probabilities[7 + 2 + left.size()];
+        written.push_back(std::round(p * 1e6) / 1e6);
       });
   // The likeliest successors: of b, a; of a, b.
   const std::vector<std::int32_t> row = {Tokenizer::kStart, kB, kB, kA, kB, kA, kB};
   CHECK(std::equal(row.begin(), row.end(), result.ids.begin()));
   CHECK(std::equal(row.begin(), row.end(), result.ids.begin() + 7));
   CHECK(left == std::vector<std::int64_t>{6, 4, 2, 0});
+  CHECK(written == std::vector<double>{0.7, 0.6, 0.7, 0.6});
+  CHECK(result.sequence_forwards == std::vector<std::int64_t>{4, 4});
 
   ToyDecoder idle(predictor, 1);
   const SampleResult none =

@@ -55,9 +55,10 @@ struct LladaCase {
   std::int64_t T = 7;
   std::vector<std::int32_t> sequences = mixed_rows();
 
+  static constexpr std::int32_t kM = Tokenizer::kMask;
+
   // Masks alone, nothing masked, blanks in the middle, a prompt.
   static std::vector<std::int32_t> mixed_rows() {
-    constexpr std::int32_t kM = Tokenizer::kMask;
     return {kM, kM, kM, kM, kM, kM, kM,  //
             4,  5,  6,  7,  8,  9,  10,  //
             10, kM, kM, 11, kM, 12, 13,  //
