@@ -10,9 +10,9 @@ namespace masque::report {
 namespace {
 
 std::string bound_name(const std::string& bound) {
-  if (bound == "upper") return "≤ upper bound";
-  if (bound == "mean") return "~ mean of exact";
-  return "= exact";
+  if (bound == "upper") return "upper bound";
+  if (bound == "mean") return "mean of exact";
+  return "exact";
 }
 
 std::string signed_value(const std::string& bound, double number, int digits) {
@@ -71,23 +71,22 @@ Table headline_table(const Results& results) {
       "number. {}; {}.",
       fixed(protocol.number("draws"), 0), protocol.text("checkpoint"), results.provenance(),
       results.windows());
-  table.columns = {
-      {"model", true},  {"estimator", true}, {"order", true}, {"bound", true},      {"nats"},
-      {"across seeds"}, {"by seed"},         {"other text"},  {"bits a character"}, {"perplexity"},
-      {"windows"}};
+  table.columns = {{"model", true}, {"estimator", true}, {"order", true},    {"bound", true},
+                   {"nats"},        {"across seeds"},    {"bits/character"}, {"perplexity"},
+                   {"windows"},     {"other text"},      {"by seed"}};
   for (const Baseline& baseline : baselines_of(results)) {
     table.rows.push_back({{baseline.name, "counts of train", "–", bound_name("exact"),
-                           signed_value("exact", baseline.nats, 4), "–", "–", "–",
+                           signed_value("exact", baseline.nats, 4), "–",
                            signed_value("exact", baseline.nats / std::log(2.0), 4),
-                           signed_value("exact", std::exp(baseline.nats), 3), "–"}});
+                           signed_value("exact", std::exp(baseline.nats), 3), "–", "–", "–"}});
   }
   for (const HeadlineRow& row : results.headline()) {
     table.rows.push_back(
         {{model_name(row.score.model), estimator_name(row.score.estimator),
           row.score.order.empty() ? "–" : order_name(row.score.order), bound_name(row.bound),
-          signed_value(row.bound, row.nats, 4), between(row.across_seeds), joined(row.by_seed),
-          between(row.ci95_text), signed_value(row.bound, row.bits, 4),
-          signed_value(row.bound, row.perplexity, 3), count(static_cast<double>(row.windows))},
+          signed_value(row.bound, row.nats, 4), between(row.across_seeds),
+          signed_value(row.bound, row.bits, 4), signed_value(row.bound, row.perplexity, 3),
+          count(static_cast<double>(row.windows)), between(row.ci95_text), joined(row.by_seed)},
          row.score.model});
   }
   return table;
