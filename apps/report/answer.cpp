@@ -97,10 +97,9 @@ std::string about_best_order(const Results& results, const HeadlineRow& best) {
   std::string text =
       fmt::format("LLaDA's lowest exact likelihood is {}, {} nats a token over {} windows",
                   best.score.name(), value(best), count(static_cast<double>(best.windows)));
-  text += exact > 1
-              ? fmt::format(" (the lowest of {} chosen by these very numbers, which flatters it). ",
-                            exact)
-              : ". ";
+  text += exact > 1 ? fmt::format(" (the lowest of {}, by these very numbers, which flatters it). ",
+                                  exact)
+                    : ". ";
   const Difference* difference = against_ar(results, best.score);
   return text + (difference != nullptr
                      ? verdict_on_exact(*difference)

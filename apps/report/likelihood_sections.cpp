@@ -96,7 +96,7 @@ std::string paired_text(const Difference& difference) {
   std::string text;
   for (const PairedInterval& paired : difference.paired) {
     text +=
-        fmt::format("{}{}: {} ({})", text.empty() ? "" : "; ", paired.seed,
+        fmt::format("{}{}: {} ({})", text.empty() ? "" : ";\n", paired.seed,
                     masque::report::difference(paired.nats), between_differences(paired.interval));
   }
   return text.empty() ? "–" : text;
@@ -154,12 +154,13 @@ Section difference_section(const Results& results) {
                            difference.note.empty() ? "–" : difference.note}});
   }
   const std::string source = fmt::format("{}; {}.", results.provenance(), results.windows());
-  section.blocks.push_back(
-      Figure{"differences",
-             fmt::format("{} Whiskers: across seeds, of the first seed where there is one only. "
-                         "Hollow: of an upper bound, so at most. {}",
-                         meaning, source),
-             {{"", {Plot{"differences", "Differences in nats a token", description, forest}}}}});
+  section.blocks.push_back(Figure{
+      "differences",
+      fmt::format(
+          "Whiskers: 95% t interval across seeds; where there is one seed, paired bootstrap over "
+          "windows. Hollow: of an upper bound, so at most. {}",
+          source),
+      {{"", {Plot{"differences", "Differences in nats a token", description, forest}}}}});
   table.caption = fmt::format("{} {}", meaning, source);
   section.blocks.push_back(table);
   return section;
