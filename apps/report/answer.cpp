@@ -11,13 +11,16 @@
 namespace masque::report {
 namespace {
 
-// The lowest of the rows that fit; nullptr where there is none.
+// Of the rows that fit, the lowest of those over the most windows; nullptr where none does.
 template <class Fits>
 const HeadlineRow* lowest(const Results& results, const Fits& fits) {
   const HeadlineRow* best = nullptr;
   for (const HeadlineRow& row : results.headline()) {
     if (!std::isfinite(row.nats) || !fits(row)) continue;
-    if (best == nullptr || row.nats < best->nats) best = &row;
+    if (best == nullptr || row.windows > best->windows ||
+        (row.windows == best->windows && row.nats < best->nats)) {
+      best = &row;
+    }
   }
   return best;
 }

@@ -56,6 +56,7 @@ TEST_CASE("results that lack a key are refused by its name, and nothing is writt
   refused(changed("/runs/1/curve/3/flops", nullptr), "runs[1].curve[3].flops is missing");
   refused(changed("/quality/2/run", "nobody"), "quality[2].run is \"nobody\"");
   refused(changed("/viewer/0/frames", Json::array()), "viewer[0].frames is empty");
+  refused(changed("/headline/0/windows", 1.5), "headline[0].windows is 1.5 where a whole number");
   refused(changed("/format", 2), "format 2, but this masque reads 1");
   refused(changed("/missing", "all"), "missing is string where a list");
   refused(Json::array(), "the file is array where an object");

@@ -188,6 +188,13 @@ TEST_CASE("the answer says no more than the numbers", "[cpu]") {
     results["differences"][1]["paired"] = Json::array();
     CHECK_THAT(answer_of(results), Contains("no interval is known), so neither is shown"));
   }
+  SECTION("AR on the chains' windows too") {
+    Json few = results["headline"][5];
+    few["windows"] = 256;
+    few["nats"] = 1.4;
+    results["headline"].push_back(few);
+    CHECK_THAT(answer_of(results), Contains("AR costs =\u00a01.4940"));  // of more windows
+  }
   SECTION("no differences") {
     results["differences"] = Json::array();
     answer = answer_of(results);
