@@ -11,13 +11,16 @@
 namespace masque::report {
 namespace {
 
-// The lowest of the rows that fit; nullptr where there is none.
+// Of the rows that fit, the lowest of those over the most windows; nullptr where none does.
 template <class Fits>
 const HeadlineRow* lowest(const Results& results, const Fits& fits) {
   const HeadlineRow* best = nullptr;
   for (const HeadlineRow& row : results.headline()) {
     if (!std::isfinite(row.nats) || !fits(row)) continue;
-    if (best == nullptr || row.nats < best->nats) best = &row;
+    if (best == nullptr || row.windows > best->windows ||
+        (row.windows == best->windows && row.nats < best->nats)) {
+      best = &row;
+    }
   }
   return best;
 }
@@ -58,23 +61,23 @@ std::string verdict_on_bound(const Difference& difference) {
   const std::string numbers =
       fmt::format("{} ({})", masque::report::difference(difference.nats), evidence.words);
   if (!known(evidence.interval) || has_zero(evidence.interval)) {
-    return fmt::format("LLaDA's bound less AR is {}: the two are not separated by it.", numbers);
+    return fmt::format("LLaDA's bound minus AR is {}: the two are not separated by it.", numbers);
   }
   if (difference.nats > 0) {
     return fmt::format(
-        "LLaDA's bound less AR is {}. LLaDA's number is an upper bound, so the gap is at most "
+        "LLaDA's bound minus AR is {}. LLaDA's number is an upper bound, so the gap is at most "
         "that, "
         "and the bound alone does not show AR to be better.",
         numbers);
   }
-  return fmt::format("LLaDA's bound less AR is {}: LLaDA is better, by at least that.", numbers);
+  return fmt::format("LLaDA's bound minus AR is {}: LLaDA is better, by at least that.", numbers);
 }
 
 std::string verdict_on_exact(const Difference& difference) {
   const Evidence evidence = evidence_of(difference);
   const std::string numbers =
       fmt::format("{} ({})", masque::report::difference(difference.nats), evidence.words);
-  const std::string start = fmt::format("On the same {} windows it less AR is {}",
+  const std::string start = fmt::format("On the same {} windows its difference to AR is {}",
                                         count(static_cast<double>(difference.windows)), numbers);
   if (!known(evidence.interval)) {
     return fmt::format("{}, so neither is shown to be better.", start);
@@ -87,7 +90,7 @@ std::string verdict_on_exact(const Difference& difference) {
 }
 
 std::string value(const HeadlineRow& row) {
-  return fmt::format("{} {}", sign_of(row.bound), nats(row.nats));
+  return fmt::format("{}\u00a0{}", sign_of(row.bound), nats(row.nats));  // on one line
 }
 
 std::string about_best_order(const Results& results, const HeadlineRow& best) {
@@ -97,9 +100,9 @@ std::string about_best_order(const Results& results, const HeadlineRow& best) {
   std::string text =
       fmt::format("LLaDA's lowest exact likelihood is {}, {} nats a token over {} windows",
                   best.score.name(), value(best), count(static_cast<double>(best.windows)));
-  text += exact > 1
-              ? fmt::format(" (the lowest of {} by these very numbers, which flatters it). ", exact)
-              : ". ";
+  text += exact > 1 ? fmt::format(" (the lowest of {}, by these very numbers, which flatters it). ",
+                                  exact)
+                    : ". ";
   const Difference* difference = against_ar(results, best.score);
   return text + (difference != nullptr
                      ? verdict_on_exact(*difference)
@@ -126,10 +129,10 @@ std::vector<std::string> answer(const Results& results) {
   std::string text = fmt::format("On {} ({}; {}), ", results.file(), results.windows(),
                                  plural(results.seeds().size(), "seed"));
   if (ar != nullptr) {
-    text += fmt::format("AR costs {} nats a token, exactly", value(*ar));
+    text += fmt::format("AR costs {} nats a token", value(*ar));
   }
   if (bound != nullptr) {
-    text += fmt::format("{}LLaDA {} by its bound", ar != nullptr ? ", and " : "", value(*bound));
+    text += fmt::format("{}LLaDA {}, an upper bound", ar != nullptr ? ", and " : "", value(*bound));
     text += ar != nullptr ? "" : " nats a token";
   }
   if (ar == nullptr && bound == nullptr) text += "only exact orders of LLaDA were scored";

@@ -156,16 +156,16 @@ void add_by_position(const Results& results, Section& section) {
                             moving_mean(curve.numbers("nats"), kReach),
                             chain ? Stroke::dashed : Stroke::solid});
   }
-  section.blocks.push_back(Figure{
-      "by-position",
-      fmt::format("Nats by position in the window, a moving mean of {} positions. AR knows nothing "
-                  "at the first and gains with each; LLaDA sees both sides and pays at both ends. "
-                  "One line a seed, no interval. {}; {}.",
-                  2 * kReach + 1, results.provenance(seeds), results.windows()),
-      {{"",
-        {Plot{"by-position", "Loss by position in the window",
-              fmt::format("{}, one a run and estimator", plural(curves.size(), "curve")),
-              chart}}}}});
+  section.blocks.push_back(
+      Figure{"by-position",
+             fmt::format("Nats by position in the window, a moving mean of {} positions. AR reads "
+                         "what is left of a "
+                         "position, LLaDA both sides of it. One line a run, no interval. {}; {}.",
+                         2 * kReach + 1, results.provenance(seeds), results.windows()),
+             {{"",
+               {Plot{"by-position", "Loss by position in the window",
+                     fmt::format("{}, one a run and estimator", plural(curves.size(), "curve")),
+                     chart}}}}});
 }
 
 }  // namespace
@@ -190,10 +190,9 @@ Section curve_section(const Results& results) {
   }
   figure.caption = fmt::format(
       "Evaluations during training: val, one line a seed, no interval; train of the first seed, "
-      "dashed. LLaDA's is its bound (≤), AR's exact (=). Marks are the checkpoints that the "
-      "headline "
-      "reads. {}FLOPs: {} {}; evaluation windows of the val and train splits, fewer and with fewer "
-      "draws than the headline.",
+      "dashed. LLaDA's is its bound (≤), AR's exact (=). Marks: the step of the lowest val. "
+      "{}FLOPs: "
+      "{} {}; windows of the val and train splits.",
       std::isfinite(most) ? "What lies above the unigram baseline is cut off. " : "",
       results.root()["protocol"].text("flops"), results.provenance());
   section.blocks.push_back(std::move(figure));

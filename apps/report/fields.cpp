@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <limits>
 
 #include "kernels/backend.h"
@@ -86,8 +87,10 @@ double Field::number(const char* key) const {
 
 std::int64_t Field::integer(const char* key) const {
   const Field field = (*this)[key];
-  if (!field.value_.is_number_integer()) {
-    field.refuse(fmt::format("is {} where a whole number is needed", field.value_.type_name()));
+  const bool number = field.value_.is_number();
+  if (!number || field.value_.get<double>() != std::floor(field.value_.get<double>())) {
+    field.refuse(fmt::format("is {} where a whole number is needed",
+                             number ? field.value_.dump() : field.value_.type_name()));
   }
   return field.value_.get<std::int64_t>();
 }

@@ -39,11 +39,8 @@ class Page {
     page_ += "</tr></thead>\n<tbody>\n";
     for (const Row& row : table.rows) {
       add("<tr{}>", row.style.empty() ? "" : fmt::format(" class=\"of c-{}\"", row.style));
-      for (std::size_t k = 0; k < row.cells.size(); ++k) {
-        const char* kind = k == 0 ? "th scope=\"row\"" : "td";
-        const char* words = table.columns[k].words ? " class=\"words\"" : "";
-        add("<{}{}>{}</{}>", kind, words, html(row.cells[k]), k == 0 ? "th" : "td");
-      }
+      for (std::size_t k = 0; k < row.cells.size(); ++k)
+        add_cell(table.columns[k], row.cells[k], k);
       page_ += "</tr>\n";
     }
     add("</tbody>\n</table>\n</div>\n<figcaption id=\"{}\">{}</figcaption>\n</figure>\n", id,
@@ -104,6 +101,15 @@ class Page {
   std::string take() { return std::move(page_); }
 
  private:
+  void add_cell(const Column& column, const std::string& cell, std::size_t number) {
+    constexpr std::size_t kLong = 30;  // letters; what is longer may take several lines
+    const char* kind = letters(cell) > kLong ? " class=\"words long\""
+                       : column.words        ? " class=\"words\""
+                                             : "";
+    const char* name = number == 0 ? "th" : "td";
+    add("<{}{}{}>{}</{}>", name, number == 0 ? " scope=\"row\"" : "", kind, html(cell), name);
+  }
+
   void add_sample(const Sample& sample) {
     add("<div class=\"sample c-{}\">\n<h3>{} <span class=\"settings\">{}</span></h3>\n"
         "<pre class=\"text\"><b>{}</b>{}</pre>\n</div>\n",

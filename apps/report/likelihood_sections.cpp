@@ -10,9 +10,9 @@ namespace masque::report {
 namespace {
 
 std::string bound_name(const std::string& bound) {
-  if (bound == "upper") return "≤ upper bound";
-  if (bound == "mean") return "~ mean of exact";
-  return "= exact";
+  if (bound == "upper") return "upper bound";
+  if (bound == "mean") return "mean of exact";
+  return "exact";
 }
 
 std::string signed_value(const std::string& bound, double number, int digits) {
@@ -71,23 +71,22 @@ Table headline_table(const Results& results) {
       "number. {}; {}.",
       fixed(protocol.number("draws"), 0), protocol.text("checkpoint"), results.provenance(),
       results.windows());
-  table.columns = {
-      {"model", true},  {"estimator", true}, {"order", true}, {"bound", true},      {"nats"},
-      {"across seeds"}, {"by seed"},         {"other text"},  {"bits a character"}, {"perplexity"},
-      {"windows"}};
+  table.columns = {{"model", true}, {"estimator", true}, {"order", true},    {"bound", true},
+                   {"nats"},        {"across seeds"},    {"bits/character"}, {"perplexity"},
+                   {"windows"},     {"other text"},      {"by seed"}};
   for (const Baseline& baseline : baselines_of(results)) {
     table.rows.push_back({{baseline.name, "counts of train", "–", bound_name("exact"),
-                           signed_value("exact", baseline.nats, 4), "–", "–", "–",
+                           signed_value("exact", baseline.nats, 4), "–",
                            signed_value("exact", baseline.nats / std::log(2.0), 4),
-                           signed_value("exact", std::exp(baseline.nats), 3), "–"}});
+                           signed_value("exact", std::exp(baseline.nats), 3), "–", "–", "–"}});
   }
   for (const HeadlineRow& row : results.headline()) {
     table.rows.push_back(
         {{model_name(row.score.model), estimator_name(row.score.estimator),
           row.score.order.empty() ? "–" : order_name(row.score.order), bound_name(row.bound),
-          signed_value(row.bound, row.nats, 4), between(row.across_seeds), joined(row.by_seed),
-          between(row.ci95_text), signed_value(row.bound, row.bits, 4),
-          signed_value(row.bound, row.perplexity, 3), count(static_cast<double>(row.windows))},
+          signed_value(row.bound, row.nats, 4), between(row.across_seeds),
+          signed_value(row.bound, row.bits, 4), signed_value(row.bound, row.perplexity, 3),
+          count(static_cast<double>(row.windows)), between(row.ci95_text), joined(row.by_seed)},
          row.score.model});
   }
   return table;
@@ -97,7 +96,7 @@ std::string paired_text(const Difference& difference) {
   std::string text;
   for (const PairedInterval& paired : difference.paired) {
     text +=
-        fmt::format("{}{}: {} ({})", text.empty() ? "" : "; ", paired.seed,
+        fmt::format("{}{}: {} ({})", text.empty() ? "" : ";\n", paired.seed,
                     masque::report::difference(paired.nats), between_differences(paired.interval));
   }
   return text.empty() ? "–" : text;
@@ -155,12 +154,13 @@ Section difference_section(const Results& results) {
                            difference.note.empty() ? "–" : difference.note}});
   }
   const std::string source = fmt::format("{}; {}.", results.provenance(), results.windows());
-  section.blocks.push_back(
-      Figure{"differences",
-             fmt::format("{} Whiskers: across seeds, of the first seed where there is one only. "
-                         "Hollow: of an upper bound, so at most. {}",
-                         meaning, source),
-             {{"", {Plot{"differences", "Differences in nats a token", description, forest}}}}});
+  section.blocks.push_back(Figure{
+      "differences",
+      fmt::format(
+          "Whiskers: 95% t interval across seeds; where there is one seed, paired bootstrap over "
+          "windows. Hollow: of an upper bound, so at most. {}",
+          source),
+      {{"", {Plot{"differences", "Differences in nats a token", description, forest}}}}});
   table.caption = fmt::format("{} {}", meaning, source);
   section.blocks.push_back(table);
   return section;

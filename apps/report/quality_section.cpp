@@ -176,8 +176,8 @@ Section quality_section(const Results& results) {
       fmt::format("The AR judge gives real text {} nats a token, AR's samples {}, LLaDA's {}, "
                   "depending on strategy and steps.",
                   range_of(sets, "real"), range_of(sets, "ar"), range_of(sets, "llada"))});
-  section.blocks.push_back(judge_table(sets, source));
   if (any) section.blocks.push_back(front_figure(sets, source));
+  section.blocks.push_back(judge_table(sets, source));
   section.blocks.push_back(diversity_table(sets, source));
   return section;
 }

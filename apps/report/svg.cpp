@@ -10,7 +10,7 @@
 namespace masque::report {
 namespace {
 
-constexpr double kLetter = 6.7;  // pixels, of a letter of average width in text of 13
+constexpr double kLetter = 7.6;  // pixels, of a letter of average width in text of 13
 
 // Paths around (0, 0), by which styles differ besides their colour.
 std::string shape_of(const std::string& style) {

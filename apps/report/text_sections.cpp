@@ -55,10 +55,9 @@ Section sample_section(const Results& results) {
     section.blocks.push_back(Paragraph{kNotPart});
     return section;
   }
-  samples.caption = fmt::format(
-      "Drawn once with the settings above each, not chosen; prompts in bold. {}; prompts and seeds "
-      "are the same for both models.",
-      results.provenance(seeds));
+  samples.caption =
+      fmt::format("Every text that results.json holds, with its settings; prompts in bold. {}.",
+                  results.provenance(seeds));
   section.blocks.push_back(std::move(samples));
   return section;
 }
