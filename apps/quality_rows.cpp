@@ -50,17 +50,10 @@ Ids first_ids(const Run& run) {
   return run.tokenizer.encode("\n");
 }
 
-// Forwards of n texts, all together: each text's own where the sampler counts them, else those of
-// the batch.
-template <class Result>
-double total_forwards(const Result& result, std::int64_t n) {
-  if constexpr (requires { result.sequence_forwards; }) {
-    if (!result.sequence_forwards.empty()) {
-      return static_cast<double>(std::accumulate(result.sequence_forwards.begin(),
-                                                 result.sequence_forwards.end(), std::int64_t{0}));
-    }
-  }
-  return static_cast<double>(result.forwards * n);
+// Forwards of all texts, each one's own.
+double total_forwards(const SampleResult& result) {
+  return static_cast<double>(std::accumulate(result.sequence_forwards.begin(),
+                                             result.sequence_forwards.end(), std::int64_t{0}));
 }
 
 void check_judge(const Run& judge, const Tokenizer& tokenizer, std::int64_t length) {
@@ -169,7 +162,7 @@ void QualityMeasure::fill(QualityRow& row, std::uint64_t seed, const Generate& g
     const SampleResult result = generate(n, seed);
     row.texts.ids.insert(row.texts.ids.end(), result.ids.begin(), result.ids.end());
     seconds += result.seconds;
-    forwards += total_forwards(result, n);
+    forwards += total_forwards(result);
     if (options_.progress) options_.progress(n);
   }
   const auto count = static_cast<double>(options_.count);
