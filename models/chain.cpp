@@ -269,6 +269,7 @@ class Chain {
 
 std::vector<std::string> order_names() {
   std::vector<std::string> names;
+  names.reserve(kOrders.size());
   for (const NamedOrder& named : kOrders) names.emplace_back(named.name);
   return names;
 }
