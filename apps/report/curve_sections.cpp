@@ -49,7 +49,7 @@ Chart learning_curve(const Measure& measure, const std::vector<Field>& runs, dou
   chart.y_most = most;
   std::map<std::string, int> seen;
   for (const Field& run : runs) {
-    const std::string model = run.text("model");
+    const std::string model = run.model("model");
     const bool first = seen[model]++ == 0;
     const std::vector<Point> val = points_of(run, measure.key, "val");
     chart.series.push_back({first ? model_name(model) + " val" : "", model, val});

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -74,6 +75,14 @@ std::string Field::text(const char* key) const {
     field.refuse(fmt::format("is {} where a string is needed", field.value_.type_name()));
   }
   return field.value_.get<std::string>();
+}
+
+std::string Field::word(const char* key, const std::vector<std::string>& words) const {
+  const std::string found = text(key);
+  if (std::find(words.begin(), words.end(), found) == words.end()) {
+    (*this)[key].refuse(fmt::format("is \"{}\"; it is one of {}", found, fmt::join(words, ", ")));
+  }
+  return found;
 }
 
 double Field::number(const char* key) const {

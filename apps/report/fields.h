@@ -20,7 +20,11 @@ class Field {
   std::vector<double> numbers(const char* key) const;  // null → NaN
   std::vector<std::string> texts(const char* key) const;
   std::string text(const char* key) const;  // null → ""
-  double number(const char* key) const;     // null → NaN
+  // One of `words`.
+  std::string word(const char* key, const std::vector<std::string>& words) const;
+  std::string model(const char* key) const { return word(key, {"llada", "ar"}); }
+  std::string bound() const { return word("bound", {"exact", "upper", "mean"}); }
+  double number(const char* key) const;  // null → NaN
   std::int64_t integer(const char* key) const;
   bool flag(const char* key) const;
   Interval interval(const char* key) const;  // null → both NaN

@@ -176,17 +176,17 @@ Section estimate_section(const Results& results) {
                    {"config", true}};
   std::set<std::int64_t> seeds;
   for (const Field& field : results.root().list("estimates")) {
-    const std::string bound = field.text("bound");
+    const std::string bound = field.bound();
     seeds.insert(field.integer("seed"));
     table.rows.push_back(
         {{field.text("run"), fixed(field.number("seed"), 0), field.text("split"),
-          row_name(field.text("model"), field.text("estimator"), field.text("order")),
+          row_name(field.model("model"), field.text("estimator"), field.text("order")),
           signed_value(bound, field.number("nats"), 4), between(field.interval("ci95")),
           between(field.interval("ci95_text")), percent(field.number("accuracy")),
           count(field.number("windows")), count(field.number("tokens")),
           count(field.number("draws")), fixed(field.number("seconds"), 1),
           field.text("config_hash")},
-         field.text("model")});
+         field.model("model")});
   }
   if (table.rows.empty()) {
     section.blocks.push_back(Paragraph{kNotPart});

@@ -52,7 +52,7 @@ Table config_table(const Results& results) {
   Table table{"", {{"key", true}}, {}};
   const std::vector<Field> models = results.root().list("models");
   for (std::size_t k = 0; k < models.size(); ++k) {
-    table.columns.push_back({model_name(models[k].text("name")), true});
+    table.columns.push_back({model_name(models[k].model("name")), true});
     std::vector<std::pair<std::string, std::string>> rows = {
         {"parameters", count(models[k].number("parameters"))},
         {"config hash", models[k].text("config_hash")}};
@@ -87,7 +87,7 @@ Table run_table(const Results& results) {
           run.has("seconds") ? duration(run.number("seconds")) : "–",
           count(run.number("tokens_per_second")), count(run.number("best_step")),
           nats(run.number("best_val"))},
-         run.text("model")});
+         run.model("model")});
   }
   table.caption = fmt::format(
       "Every training. Best val is nats a token at the evaluations during training, no interval. "

@@ -12,6 +12,10 @@ namespace {
 
 constexpr const char* kOrders[] = {"1", "2", "3", "4"};
 
+std::string kind_of(const Field& field) {
+  return field.word("kind", {"real", "llada", "ar"});
+}
+
 std::string texts_of(const Field& field) {
   return fmt::format("{} × {}", count(field.number("count")), count(field.number("length")));
 }
@@ -30,7 +34,7 @@ Table judge_table(const std::vector<Field>& sets, const std::string& source) {
           nats(field.number("judge_kn")), fixed(field.number("entropy"), 3),
           percent(field.number("real_words")), fixed(field.number("forwards"), 1),
           fixed(field.number("tokens_per_forward"), 2), count(field.number("tokens_per_second"))},
-         field.text("kind")});
+         kind_of(field)});
   }
   table.caption = fmt::format(
       "Judges in nats a token: an AR of another seed, and a Kneser–Ney n-gram fitted on val, "
@@ -51,7 +55,7 @@ Table diversity_table(const std::vector<Field>& sets, const std::string& source)
     table.columns.push_back({name});
   }
   for (const Field& field : sets) {
-    Row row{{field.text("name")}, field.text("kind")};
+    Row row{{field.text("name")}, kind_of(field)};
     for (const char* order : kOrders) {
       row.cells.push_back(percent(field["distinct"].number(order)));
     }
@@ -90,7 +94,7 @@ Chart front(const std::vector<Field>& sets, const Measure& x, const char* y,
   for (const Field& field : sets) {
     const double value = field.number(y);
     if (!std::isfinite(value)) continue;
-    const std::string kind = field.text("kind");
+    const std::string kind = kind_of(field);
     if (kind != "llada") {
       chart.references.push_back({field.text("name"), kind, value});
       continue;
@@ -145,7 +149,7 @@ std::string range_of(const std::vector<Field>& sets, const std::string& kind) {
   double lo = INFINITY, hi = -INFINITY;
   for (const Field& field : sets) {
     const double value = field.number("judge_ar");
-    if (field.text("kind") != kind || !std::isfinite(value)) continue;
+    if (kind_of(field) != kind || !std::isfinite(value)) continue;
     lo = std::min(lo, value);
     hi = std::max(hi, value);
   }
@@ -166,7 +170,7 @@ Section quality_section(const Results& results) {
   bool any = false;
   for (const Field& field : sets) {
     if (field.has("run")) seeds.insert(results.run(field).seed);
-    any = any || field.text("kind") == "llada";
+    any = any || kind_of(field) == "llada";
   }
   const Field protocol = results.root()["protocol"];
   const std::string source =

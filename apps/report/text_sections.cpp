@@ -29,6 +29,9 @@ void check_frames(const Field& generation) {
   }
   for (const Field& frame : generation.list("frames")) {
     frame.number("step");
+    if (!frame.has("text")) {
+      throw InputError(fmt::format("results.json: {}.text is missing", frame.path()));
+    }
     frame.text("text");
     frame.numbers("fresh");
     frame.numbers("confidence");
@@ -46,7 +49,7 @@ Section sample_section(const Results& results) {
     seeds.insert(run.seed);
     const std::string prompt = field.text("prompt");
     for (const std::string& text : field.texts("texts")) {
-      Sample sample{field.text("model"), model_name(field.text("model")), settings_of(field, run),
+      Sample sample{field.model("model"), model_name(field.model("model")), settings_of(field, run),
                     text.rfind(prompt, 0) == 0 ? prompt : "", text};
       (sample.style == "ar" ? samples.left : samples.right).push_back(std::move(sample));
     }
@@ -71,12 +74,13 @@ Section viewer_section(const Results& results) {
     const RunInfo& run = results.run(field);
     seeds.insert(run.seed);
     check_frames(field);
-    nlohmann::json generation = {{"title", field.text("title")},
-                                 {"settings", fmt::format("{}, {}", model_name(field.text("model")),
-                                                          settings_of(field, run))},
-                                 {"prompt", field.text("prompt")},
-                                 {"length", field.integer("length")},
-                                 {"frames", field["frames"].json()}};
+    nlohmann::json generation = {
+        {"title", field.text("title")},
+        {"settings",
+         fmt::format("{}, {}", model_name(field.model("model")), settings_of(field, run))},
+        {"prompt", field.text("prompt")},
+        {"length", field.integer("length")},
+        {"frames", field["frames"].json()}};
     viewer.generations.push_back(std::move(generation));
   }
   if (seeds.empty()) {

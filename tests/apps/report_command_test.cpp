@@ -50,13 +50,23 @@ TEST_CASE("results that lack a key are refused by its name, and nothing is writt
   };
   refused(changed("/headline/2/nats", nullptr), "headline[2].nats is missing");
   refused(changed("/headline/2/nats", "low"), "headline[2].nats is string where a number");
-  refused(changed("/headline/0/bound", "lower"), "headline[0].bound is \"lower\"");
+  refused(changed("/headline/0/bound", "lower"),
+          "headline[0].bound is \"lower\"; it is one of exact");
   refused(changed("/headline/0/across_seeds", {1}), "headline[0].across_seeds is no interval");
   refused(changed("/differences/0/first", nullptr), "differences[0].first is missing");
   refused(changed("/runs/1/curve/3/flops", nullptr), "runs[1].curve[3].flops is missing");
   refused(changed("/quality/2/run", "nobody"), "quality[2].run is \"nobody\"");
   refused(changed("/viewer/0/frames", Json::array()), "viewer[0].frames is empty");
   refused(changed("/headline/0/windows", 1.5), "headline[0].windows is 1.5 where a whole number");
+  // Words that become part of the page's own markup are of a list.
+  for (const char* where : {"/headline/0/model", "/differences/0/first/model", "/runs/0/model",
+                            "/models/0/name", "/estimates/0/model", "/samples/0/model",
+                            "/quality/0/kind", "/viewer/0/model", "/estimates/0/bound"}) {
+    refused(changed(where, "<b>"), "is \"<b>\"; it is one of");
+  }
+  Json results = complete;
+  results["viewer"][0]["frames"][2]["text"] = nullptr;
+  refused(results, "viewer[0].frames[2].text is missing");
   refused(changed("/format", 2), "format 2, but this masque reads 1");
   refused(changed("/missing", "all"), "missing is string where a list");
   refused(Json::array(), "the file is array where an object");
