@@ -50,8 +50,8 @@ double parse_duration(const std::string& text) {
   while (at != end) {
     double number = 0;
     const auto parsed = std::from_chars(at, end, number);
-    const std::size_t unit = parsed.ptr == end ? std::string::npos
-                                               : std::string_view("smh").find(*parsed.ptr);
+    const std::size_t unit =
+        parsed.ptr == end ? std::string::npos : std::string_view("smh").find(*parsed.ptr);
     if (parsed.ec != std::errc() || unit == std::string::npos || !(number >= 0)) {
       seconds = 0;
       break;
@@ -60,8 +60,7 @@ double parse_duration(const std::string& text) {
     at = parsed.ptr + 1;
   }
   if (!(seconds > 0) || !std::isfinite(seconds)) {
-    throw InputError(
-        fmt::format("--budget {}: give a time such as 90s, 15m, 2h or 1h30m", text));
+    throw InputError(fmt::format("--budget {}: give a time such as 90s, 15m, 2h or 1h30m", text));
   }
   return seconds;
 }
@@ -94,9 +93,8 @@ Plan new_plan(const CompareOptions& options, const Device& device) {
         "--runs: are trained already; leave out --preset, --set, --seeds and --trials");
   }
   if (options.runs.empty() && !options.judge.empty()) {
-    throw InputError(
-        fmt::format("--judge {}: a judge is trained too; give one with --runs only",
-                    options.judge));
+    throw InputError(fmt::format("--judge {}: a judge is trained too; give one with --runs only",
+                                 options.judge));
   }
   PlanRequest request;
   request.command = command_line(options);
@@ -133,8 +131,8 @@ Plan settle_plan(const CompareOptions& options, const Device& device) {
   Plan plan = new_plan(options, device);
   fs::create_directories(options.out, status);
   if (status) {
-    throw InputError(fmt::format("cannot make the folder {}: {}: name another", options.out,
-                                 status.message()));
+    throw InputError(
+        fmt::format("cannot make the folder {}: {}: name another", options.out, status.message()));
   }
   write_file(file, to_json(plan).dump(1) + "\n");
   return plan;
@@ -195,8 +193,9 @@ void add_compare_command(CLI::App& app, int& exit_code) {
   command->add_option("--runs", options->runs, "Compare these trained runs instead")
       ->expected(1, -1);
   command->add_option("--judge", options->judge, "With --runs: an ar run that is not compared");
-  command->add_option("--without", options->without,
-                      fmt::format("Leave out: {}", fmt::join(part_names(), ", ")))
+  command
+      ->add_option("--without", options->without,
+                   fmt::format("Leave out: {}", fmt::join(part_names(), ", ")))
       ->delimiter(',');
   add_device_options(*command, options->common);
   command->callback([options, &exit_code] { exit_code = compare(*options); });

@@ -1,9 +1,9 @@
 // next_token: what random_mask is to LLaDA, to AR. inputs = first_token, x_1 … x_{T−1}; targets =
 // x_1 … x_T; every real token weighs state.normaliser. Without a first token (−1) rows hold T + 1
-// tokens: inputs x_0 … x_{T−1}. input_masking, for the ablation of AR under LLaDA's noise: each input
-// but [START] is [MASK] with that probability, by the draws of random_mask (Philox at {position/4,
-// global row, step, stream mask}, lane position % 4). Moves: reads N ids, writes 2N ids and N
-// weights. Memory bound.
+// tokens: inputs x_0 … x_{T−1}. input_masking, for the ablation of AR under LLaDA's noise: each
+// input but [START] is [MASK] with that probability, by the draws of random_mask (Philox at
+// {position/4, global row, step, stream mask}, lane position % 4). Moves: reads N ids, writes 2N
+// ids and N weights. Memory bound.
 #pragma once
 
 #include <cstdint>

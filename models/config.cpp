@@ -233,9 +233,9 @@ RunConfig resolve(RunConfig config) {
     throw InputError("start_token = false: is nanoGPT's protocol for --objective ar only");
   }
   if (training.input_masking > 0 && model.objective == ObjectiveKind::llada) {
-    throw InputError(fmt::format(
-        "input_masking = {:g}: is for --objective ar only; llada masks its inputs by t",
-        training.input_masking));
+    throw InputError(
+        fmt::format("input_masking = {:g}: is for --objective ar only; llada masks its inputs by t",
+                    training.input_masking));
   }
   if (model.mlp_width == 0) {
     model.mlp_width =

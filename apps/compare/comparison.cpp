@@ -33,8 +33,7 @@ constexpr std::int64_t kLeakageGram = 32;
 constexpr const char* kClock = "clock";  // {"started", "seconds"}
 
 double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 std::string utc_time() {
@@ -168,43 +167,42 @@ void Comparison::setting() {
     const std::vector<std::uint8_t> excluded = texts_->text.tokenizer.excluded();
     const ScoredSplit& scored = texts_->test;
     const EvaluationPlan& evaluation = plan_.evaluation;
-    return Json{
-        {"environment", environment(device_)},
-        {"data",
-         {{"file", fs::path(plan_.data).filename().string()},
-          {"characters", texts_->text.characters},
-          {"sha256", sha256_of(plan_.data)},
-          {"vocab_size", texts_->text.tokenizer.vocab_size()},
-          {"train", train.size()},
-          {"val", val.size()},
-          {"test", test.size()},
-          {"leakage32", leakage(splits)}}},
-        {"protocol",
-         {{"preset", plan_.preset},
-          {"set", plan_.set},
-          {"split", scored.name},
-          {"checkpoint", "best on val"},
-          {"window", scored.windows.front().length},
-          {"windows", scored.windows.size()},
-          {"chain_windows", scored.chain_windows.size()},
-          {"draws", evaluation.draws},
-          {"mixture_orders", evaluation.mixture_orders},
-          {"seeds", plan_.seeds},
-          {"judge_seed", plan_.judge_seed},
-          {"trials", plan_.trials},
-          {"texts", evaluation.texts},
-          {"budget_seconds", plan_.budget_seconds},
-          {"flops", kFlopsConvention}}},
-        {"baselines",
-         {{"unigram", unigram_nats(train, test, scored.windows, excluded)},
-          {"bigram", bigram_nats(train, test, scored.windows, excluded)}}}};
+    return Json{{"environment", environment(device_)},
+                {"data",
+                 {{"file", fs::path(plan_.data).filename().string()},
+                  {"characters", texts_->text.characters},
+                  {"sha256", sha256_of(plan_.data)},
+                  {"vocab_size", texts_->text.tokenizer.vocab_size()},
+                  {"train", train.size()},
+                  {"val", val.size()},
+                  {"test", test.size()},
+                  {"leakage32", leakage(splits)}}},
+                {"protocol",
+                 {{"preset", plan_.preset},
+                  {"set", plan_.set},
+                  {"split", scored.name},
+                  {"checkpoint", "best on val"},
+                  {"window", scored.windows.front().length},
+                  {"windows", scored.windows.size()},
+                  {"chain_windows", scored.chain_windows.size()},
+                  {"draws", evaluation.draws},
+                  {"mixture_orders", evaluation.mixture_orders},
+                  {"seeds", plan_.seeds},
+                  {"judge_seed", plan_.judge_seed},
+                  {"trials", plan_.trials},
+                  {"texts", evaluation.texts},
+                  {"budget_seconds", plan_.budget_seconds},
+                  {"flops", kFlopsConvention}}},
+                {"baselines",
+                 {{"unigram", unigram_nats(train, test, scored.windows, excluded)},
+                  {"bigram", bigram_nats(train, test, scored.windows, excluded)}}}};
   });
 }
 
 void Comparison::train(const PlannedRun& run) {
   const std::vector<std::string> keys =
       run.role == RunRole::headline || run.role == RunRole::ablation ? tuned(run.objective)
-                                                                      : std::vector<std::string>{};
+                                                                     : std::vector<std::string>{};
   const std::string what =
       run.given ? fmt::format("reading {}", run.folder)
                 : fmt::format("training {}, {} steps{}", run.id, run.steps,

@@ -112,8 +112,8 @@ class Measurement {
     options.batch = kBatch;
     options.draws = draws;
     options.progress = interruptible(progress, "windows");
-    Likelihood likelihood = estimate(*run_.network, split_.tokens, split_.windows, excluded_,
-                                     options);
+    Likelihood likelihood =
+        estimate(*run_.network, split_.tokens, split_.windows, excluded_, options);
     seconds_ = progress.seconds();
     return likelihood;
   }
@@ -126,8 +126,8 @@ class Measurement {
     options.batch = kBatch;
     options.seed = kSeed;
     options.progress = interruptible(progress, "windows");
-    ChainLikelihood likelihood = chain_likelihood(*run_.network, split_.tokens,
-                                                  split_.chain_windows, excluded_, options);
+    ChainLikelihood likelihood =
+        chain_likelihood(*run_.network, split_.tokens, split_.chain_windows, excluded_, options);
     seconds_ = progress.seconds();
     return likelihood;
   }
@@ -174,16 +174,15 @@ WindowNats restrict_to(const WindowNats& all, std::span<const std::int64_t> begi
 
 double nats_per_token(const WindowNats& windows) {
   const double nats = std::accumulate(windows.nats.begin(), windows.nats.end(), 0.0);
-  return nats / static_cast<double>(std::accumulate(windows.tokens.begin(), windows.tokens.end(),
-                                                    std::int64_t{0}));
+  return nats / static_cast<double>(
+                    std::accumulate(windows.tokens.begin(), windows.tokens.end(), std::int64_t{0}));
 }
 
 Interval paired_interval(const WindowNats& a, const WindowNats& b) {
   CHECK(a.begin == b.begin && a.tokens == b.tokens, "compare: {} windows and {} are not the same",
         a.begin.size(), b.begin.size());
   std::vector<double> differences(a.nats.size());
-  std::transform(a.nats.begin(), a.nats.end(), b.nats.begin(), differences.begin(),
-                 std::minus<>());
+  std::transform(a.nats.begin(), a.nats.end(), b.nats.begin(), differences.begin(), std::minus<>());
   return moving_block_bootstrap(differences, a.tokens, kSeed);
 }
 

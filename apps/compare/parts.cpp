@@ -18,8 +18,8 @@ nlohmann::json Parts::read(const std::string& name) const {
   if (!has(name)) return nullptr;
   nlohmann::json part = nlohmann::json::parse(read_text(file(name)), nullptr, false);
   if (part.is_discarded()) {
-    throw InputError(fmt::format("{} is damaged: remove it, and that part is made again",
-                                 file(name).string()));
+    throw InputError(
+        fmt::format("{} is damaged: remove it, and that part is made again", file(name).string()));
   }
   return part;
 }

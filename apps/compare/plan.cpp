@@ -63,8 +63,7 @@ double step_seconds(RunConfig config, const std::string& text, const Device& dev
 Pace measure_pace(const std::string& preset_name, const std::vector<std::string>& set,
                   const std::string& text, const Device& device) {
   Pace pace;
-  pace.llada =
-      step_seconds(base_config(preset_name, ObjectiveKind::llada, set), text, device);
+  pace.llada = step_seconds(base_config(preset_name, ObjectiveKind::llada, set), text, device);
   pace.ar = step_seconds(base_config(preset_name, ObjectiveKind::ar, set), text, device);
   return pace;
 }
@@ -112,9 +111,8 @@ std::vector<PlannedRun> given_runs(const PlanRequest& request) {
     run.folder = fs::absolute(folder).string();
     run.given = true;
     if (!ids.insert(run.id).second) {
-      throw InputError(
-          fmt::format("--runs: {} is a second {} run of seed {}: give one run a seed",
-                      folder, name_of(run.objective), run.seed));
+      throw InputError(fmt::format("--runs: {} is a second {} run of seed {}: give one run a seed",
+                                   folder, name_of(run.objective), run.seed));
     }
     runs.push_back(run);
   };
@@ -133,9 +131,9 @@ std::vector<PlannedRun> given_runs(const PlanRequest& request) {
     }
     for (const PlannedRun& run : runs) {
       if (run.role == RunRole::headline && run.folder == runs.back().folder) {
-        throw InputError(fmt::format(
-            "--judge {}: is one of the compared runs: give an ar run of another seed",
-            request.judge));
+        throw InputError(
+            fmt::format("--judge {}: is one of the compared runs: give an ar run of another seed",
+                        request.judge));
       }
     }
   }
@@ -211,7 +209,8 @@ void take_runs(Plan& plan, const PlanRequest& request) {
   plan.preset = "as the runs";
   plan.seeds.clear();
   for (const PlannedRun& run : plan.runs) {
-    const bool known = std::find(plan.seeds.begin(), plan.seeds.end(), run.seed) != plan.seeds.end();
+    const bool known =
+        std::find(plan.seeds.begin(), plan.seeds.end(), run.seed) != plan.seeds.end();
     if (run.role == RunRole::headline && !known) plan.seeds.push_back(run.seed);
   }
   plan.left_out.emplace_back("ablations: the runs were given");
@@ -244,8 +243,8 @@ void set_steps(Plan& plan, const RunConfig& llada, const Pace& pace) {
     };
     steps = affordable();
     if (static_cast<double>(steps) * kAblationPart < static_cast<double>(kLeastAblationSteps)) {
-      drop_ablations(plan, fmt::format("the budget allows fewer than {} steps each",
-                                       kLeastAblationSteps));
+      drop_ablations(
+          plan, fmt::format("the budget allows fewer than {} steps each", kLeastAblationSteps));
       steps = affordable();
     }
     if (steps < kLeastSteps) {
@@ -311,8 +310,8 @@ Plan make_plan(const PlanRequest& request, const Device& device) {
   }
   const std::set<std::uint64_t> different(request.seeds.begin(), request.seeds.end());
   if (request.seeds.empty() || different.size() != request.seeds.size()) {
-    throw InputError(fmt::format("--seeds {}: give at least one, each once",
-                                 fmt::join(request.seeds, ",")));
+    throw InputError(
+        fmt::format("--seeds {}: give at least one, each once", fmt::join(request.seeds, ",")));
   }
   const auto most = static_cast<std::int64_t>(trial_settings().size());
   if (request.trials < 0 || request.trials > most) {

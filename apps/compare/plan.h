@@ -22,8 +22,8 @@ struct PlannedRun {
   ObjectiveKind objective = ObjectiveKind::llada;
   std::uint64_t seed = 1;
   std::int64_t steps = 0;
-  std::string group, setting;    // trial, ablation: what is varied, and to what
-  std::vector<std::string> set;  // keys that differ from the headline's
+  std::string group, setting;     // trial, ablation: what is varied, and to what
+  std::vector<std::string> set;   // keys that differ from the headline's
   std::string weights = "model";  // or ema: what is evaluated
   std::string folder;             // the run's folder, relative to OUT, or of a run that was given
   bool given = false;             // trained already
@@ -71,8 +71,7 @@ std::vector<std::string> part_names();
 Plan make_plan(const PlanRequest& request, const Device& device);
 
 // The complete configuration of a run; tuned: keys chosen by the trials of its objective.
-RunConfig config_of(const Plan& plan, const PlannedRun& run,
-                    const std::vector<std::string>& tuned);
+RunConfig config_of(const Plan& plan, const PlannedRun& run, const std::vector<std::string>& tuned);
 
 nlohmann::json to_json(const Plan& plan);
 // InputError where the file is not one.

@@ -18,16 +18,16 @@ constexpr double kForwardsAStep = 3;  // a training step takes as long as three 
 constexpr std::int64_t kMostDraws = 128, kLeastDraws = 8;
 constexpr std::int64_t kMostChainWindows = 64, kLeastChainWindows = 4;
 constexpr std::int64_t kMostTexts = 64, kLeastTexts = 8;
-constexpr std::int64_t kOrders = 16;          // of the mixture
-constexpr std::int64_t kOtherOrders = 3;      // the chosen one; twice as many on val, half as wide
+constexpr std::int64_t kOrders = 16;      // of the mixture
+constexpr std::int64_t kOtherOrders = 3;  // the chosen one; twice as many on val, half as wide
 
 bool has(const std::vector<std::string>& list, const std::string& name) {
   return std::find(list.begin(), list.end(), name) != list.end();
 }
 
 // `tokens` a unit, as many units as fit, between least and most.
-std::int64_t affordable(double seconds, double tokens_per_second, double tokens,
-                        std::int64_t least, std::int64_t most) {
+std::int64_t affordable(double seconds, double tokens_per_second, double tokens, std::int64_t least,
+                        std::int64_t most) {
   return std::clamp(static_cast<std::int64_t>(seconds * tokens_per_second / tokens), least, most);
 }
 
@@ -47,8 +47,9 @@ void plan_evaluation(Plan& plan, const std::vector<std::string>& without, const 
     evaluation.steps.push_back(steps);
   }
   if (plan.budget_seconds > 0) {
-    const double rate = kForwardsAStep * static_cast<double>(training.batch * T *
-                                                             training.accumulation) / step_seconds;
+    const double rate = kForwardsAStep *
+                        static_cast<double>(training.batch * T * training.accumulation) /
+                        step_seconds;
     const auto characters = static_cast<double>(decode_utf8(text).size());
     const double test = characters * (1 - training.train_fraction - training.val_fraction);
     const double seeds = static_cast<double>(plan.seeds.size());
@@ -69,9 +70,8 @@ void plan_evaluation(Plan& plan, const std::vector<std::string>& without, const 
     evaluation.chain_windows = 0;
     plan.left_out.emplace_back("chains: switched off");
   }
-  const bool judged = std::any_of(plan.runs.begin(), plan.runs.end(), [](const PlannedRun& run) {
-    return run.role == RunRole::judge;
-  });
+  const bool judged = std::any_of(plan.runs.begin(), plan.runs.end(),
+                                  [](const PlannedRun& run) { return run.role == RunRole::judge; });
   if (has(without, "quality")) {
     evaluation.texts = 0;
     plan.left_out.emplace_back("quality: switched off");

@@ -83,10 +83,14 @@ Json headline_row(const Plan& plan, const Parts& parts, const Row& row,
   }
   if (by_seed.empty()) return nullptr;
   const Mean mean = mean_of(by_seed);
-  return {{"model", name_of(row.objective)}, {"estimator", row.estimator},
-          {"order", row.order},              {"bound", row.bound},
-          {"nats", mean.mean},               {"across_seeds", mean.across_seeds},
-          {"by_seed", by_seed},              {"ci95_text", ci95_text},
+  return {{"model", name_of(row.objective)},
+          {"estimator", row.estimator},
+          {"order", row.order},
+          {"bound", row.bound},
+          {"nats", mean.mean},
+          {"across_seeds", mean.across_seeds},
+          {"by_seed", by_seed},
+          {"ci95_text", ci95_text},
           {"bits", mean.mean / std::numbers::ln2},
           {"perplexity", std::exp(mean.mean)},
           {"windows", windows}};
@@ -159,13 +163,11 @@ Json difference(const Plan& plan, const Parts& parts, const std::string& name, c
   if (by_seed.empty()) return nullptr;
   const Mean mean = mean_of(by_seed);
   const auto named = [](const Row& row) {
-    return Json{{"model", name_of(row.objective)},
-                {"estimator", row.estimator},
-                {"order", row.order}};
+    return Json{
+        {"model", name_of(row.objective)}, {"estimator", row.estimator}, {"order", row.order}};
   };
-  return {{"name", name},       {"first", named(a)},
-          {"second", named(b)}, {"windows", windows},
-          {"nats", mean.mean},  {"across_seeds", mean.across_seeds},
+  return {{"name", name},       {"first", named(a)}, {"second", named(b)},
+          {"windows", windows}, {"nats", mean.mean}, {"across_seeds", mean.across_seeds},
           {"paired", paired},   {"note", note}};
 }
 

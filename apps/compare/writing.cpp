@@ -40,8 +40,8 @@ std::vector<Manner> manners(const Run& run) {
 }
 
 Ids prompt_of(const Run& run, const WritingTask& task) {
-  const auto length = std::min({static_cast<std::int64_t>(task.test.size()), kPromptTokens,
-                                run.config.model.context / 2});
+  const auto length = std::min(
+      {static_cast<std::int64_t>(task.test.size()), kPromptTokens, run.config.model.context / 2});
   return {task.test.begin(), task.test.begin() + length};
 }
 
@@ -89,7 +89,8 @@ SampleResult write(Run& run, const Manner& manner, const Ids& start, std::int64_
   options.steps = manner.steps;
   options.draw = draw;
   Ids sequences;
-  for (std::int64_t i = 0; i < n; ++i) sequences.insert(sequences.end(), start.begin(), start.end());
+  for (std::int64_t i = 0; i < n; ++i)
+    sequences.insert(sequences.end(), start.begin(), start.end());
   return generate_llada(*run.network, std::move(sequences), run.config.model.context, excluded,
                         options, watch);
 }
@@ -153,8 +154,7 @@ class Frames {
 Json generation(Run& run, const std::string& id, const Manner& manner, const Ids& start,
                 const std::string& prompt, const WritingTask& task) {
   Frames frames(run, start);
-  write(run, manner, start, 1, task.seed,
-        [&frames](const StepReport& report) { frames(report); });
+  write(run, manner, start, 1, task.seed, [&frames](const StepReport& report) { frames(report); });
   Json json = described(run, id, manner, prompt);
   json["length"] = start.size();
   json["frames"] = frames.json();
@@ -167,8 +167,7 @@ Json write_samples(Run& run, const std::string& id, const WritingTask& task) {
   Json list = Json::array();
   for (const Ids& prompt : {Ids{}, prompt_of(run, task)}) {
     for (const Manner& manner : manners(run)) {
-      const SampleResult result =
-          write(run, manner, canvas(run, prompt), task.texts, task.seed);
+      const SampleResult result = write(run, manner, canvas(run, prompt), task.texts, task.seed);
       const std::size_t T = result.ids.size() / static_cast<std::size_t>(task.texts);
       Json json = described(run, id, manner, run.tokenizer.decode(prompt));
       json["seed"] = task.seed;
@@ -196,8 +195,8 @@ Json write_generations(Run& run, const std::string& id, const WritingTask& task)
   if (run.config.model.objective == ObjectiveKind::llada) {
     const Ids start = passage(run, task);
     Manner manner{"LLaDA fills blanks, most confident first", "low_confidence", 0, 1};
-    manner.steps = std::max<std::int64_t>(
-        1, std::count(start.begin(), start.end(), Tokenizer::kMask));
+    manner.steps =
+        std::max<std::int64_t>(1, std::count(start.begin(), start.end(), Tokenizer::kMask));
     list.push_back(generation(run, id, manner, start, show(run.tokenizer, start), task));
   }
   return list;
