@@ -30,6 +30,8 @@ using Json = nlohmann::json;
 namespace fs = std::filesystem;
 
 constexpr std::int64_t kLeakageGram = 32;
+constexpr double kThresholds[] = {0.3, 0.5, 0.7, 0.9};  // of the strategy threshold
+constexpr std::int64_t kTrainPart = 4;   // windows of train scored: a quarter of those of test
 constexpr const char* kClock = "clock";  // {"started", "seconds"}
 
 double now() {
@@ -43,6 +45,11 @@ std::string utc_time() {
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
   return text;
+}
+
+// Ablations are many, and paired on the same masks: a quarter of the draws will do.
+std::int64_t ablation_draws(std::int64_t draws) {
+  return std::max<std::int64_t>(2, draws / 8 * 2);
 }
 
 // Share of a split's 32-grams that train has.
@@ -71,7 +78,7 @@ std::string config_hash(Json config) {
 struct Comparison::Texts {
   CompareText text;
   Splits splits;
-  ScoredSplit val, test;
+  ScoredSplit train, val, test;
 };
 
 std::unique_ptr<const Comparison::Texts> Comparison::read_texts(const Plan& plan) {
@@ -85,20 +92,25 @@ std::unique_ptr<const Comparison::Texts> Comparison::read_texts(const Plan& plan
       Texts{{plan.data, static_cast<std::int64_t>(tokens.size()), tokenizer, tokens},
             split_tokens(tokens, config.training.train_fraction, config.training.val_fraction),
             {},
+            {},
             {}});
-  const auto score = [&](const char* name, const std::vector<std::int32_t>& scored) {
+  const auto score = [&](const char* name, const std::vector<std::int32_t>& scored,
+                         std::int64_t windows) {
     ScoredSplit split;
     split.name = name;
     split.tokens = scored;
-    split.windows = subset(cover(static_cast<std::int64_t>(scored.size()), config.model.context),
-                           plan.evaluation.windows);
+    split.windows =
+        subset(cover(static_cast<std::int64_t>(scored.size()), config.model.context), windows);
     if (plan.evaluation.chain_windows > 0) {
       split.chain_windows = subset(split.windows, plan.evaluation.chain_windows);
     }
     return split;
   };
-  texts->val = score("val", texts->splits.val);
-  texts->test = score("test", texts->splits.test);
+  const std::int64_t windows = plan.evaluation.windows;
+  texts->val = score("val", texts->splits.val, windows);
+  texts->test = score("test", texts->splits.test, windows);
+  texts->train = score("train", texts->splits.train,
+                       static_cast<std::int64_t>(texts->test.windows.size()) / kTrainPart);
   return texts;
 }
 
@@ -257,11 +269,20 @@ void Comparison::order() {
 
 void Comparison::likelihoods(const PlannedRun& run) {
   part(likelihood_part(run), fmt::format("likelihood of {}", run.id), [&] {
-    const Json order = parts_.read(kOrder);
     Run opened = open(run);
-    return measure_likelihoods(
-        opened, texts_->test, plan_.evaluation,
-        run.role == RunRole::headline && !order.is_null() ? order.at("order") : Json(""));
+    if (run.role != RunRole::headline) {
+      EvaluationPlan fewer = plan_.evaluation;
+      fewer.draws = ablation_draws(fewer.draws);
+      return measure_likelihoods(opened, texts_->test, fewer, "");
+    }
+    const Json order = parts_.read(kOrder);
+    Json measured = measure_likelihoods(opened, texts_->test, plan_.evaluation,
+                                        order.is_null() ? Json("") : order.at("order"));
+    const Json train = measure_likelihoods(opened, texts_->train, plan_.evaluation, "");
+    for (const Json& estimate : train.at("estimates")) {
+      measured.at("estimates").push_back(estimate);
+    }
+    return measured;
   });
 }
 
@@ -281,22 +302,33 @@ void Comparison::quality() {
     QualityMeasure::Options options;
     options.count = plan_.evaluation.texts;
     options.length = llada_run.config.model.context;
+    options.progress = [](std::int64_t /*texts*/) { stop_if_interrupted(); };
     if (judge != plan_.runs.end()) options.judge = &judge_run.emplace(open(*judge));
     const QualityMeasure measure(texts_->text.tokenizer, texts_->splits, options);
     Json rows = Json::array();
-    const auto add = [&](QualityRow row, const std::string& id) {
+    const auto add = [&](QualityRow row, const std::string& name, const std::string& id) {
+      row.name = name;
       row.run = id;
       rows.push_back(Json(to_json(row)));
-      stop_if_interrupted();
     };
-    for (const QualityRow& row : measure.real_rows()) add(row, "");
-    add(measure.row(ar_run, {}), ar.id);
+    for (const QualityRow& row : measure.real_rows()) add(row, row.name, "");
+    add(measure.row(ar_run, {}), "AR", ar.id);
     for (const std::string& strategy : plan_.evaluation.strategies) {
+      SampleOptions how;
+      how.strategy = strategy;
+      if (strategy == "threshold") {  // decides itself how many steps it takes
+        for (const double threshold : kThresholds) {
+          how.of_strategy.threshold = threshold;
+          QualityRow row = measure.row(llada_run, how);
+          row.steps.reset();
+          add(row, fmt::format("LLaDA threshold {:g}", threshold), llada.id);
+        }
+        continue;
+      }
       for (const std::int64_t steps : plan_.evaluation.steps) {
-        SampleOptions how;
-        how.strategy = strategy;
         how.steps = steps;
-        add(measure.row(llada_run, how), llada.id);
+        add(measure.row(llada_run, how), fmt::format("LLaDA {}, {} steps", strategy, steps),
+            llada.id);
       }
     }
     const WritingTask task{texts_->splits.test, 3, 1};

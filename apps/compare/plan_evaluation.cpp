@@ -16,6 +16,7 @@ namespace {
 constexpr double kNelboShare = 0.07, kChainShare = 0.07, kQualityShare = 0.12;
 constexpr double kForwardsAStep = 3;  // a training step takes as long as three forwards
 constexpr std::int64_t kMostDraws = 128, kLeastDraws = 8;
+constexpr std::int64_t kLeastWindows = 64;
 constexpr std::int64_t kMostChainWindows = 64, kLeastChainWindows = 4;
 constexpr std::int64_t kMostTexts = 64, kLeastTexts = 8;
 constexpr std::int64_t kOrders = 16;      // of the mixture
@@ -46,16 +47,23 @@ void plan_evaluation(Plan& plan, const std::vector<std::string>& without, const 
   for (std::int64_t steps = T; steps >= std::max<std::int64_t>(1, T / 16); steps /= 2) {
     evaluation.steps.push_back(steps);
   }
+  const auto characters = static_cast<double>(decode_utf8(text).size());
+  const double test = characters * (1 - training.train_fraction - training.val_fraction);
   if (plan.budget_seconds > 0) {
     const double rate = kForwardsAStep *
                         static_cast<double>(training.batch * T * training.accumulation) /
                         step_seconds;
-    const auto characters = static_cast<double>(decode_utf8(text).size());
-    const double test = characters * (1 - training.train_fraction - training.val_fraction);
+    const auto windows = static_cast<std::int64_t>(test) / T;
     const double seeds = static_cast<double>(plan.seeds.size());
     const double nelbo = kNelboShare * plan.budget_seconds / seeds;
     const double chains = kChainShare * plan.budget_seconds / seeds;
-    evaluation.draws = affordable(nelbo, rate, 2 * test, kLeastDraws / 2, kMostDraws / 2) * 2;
+    // Of a text too long for the least draws, a part.
+    const std::int64_t scored =
+        affordable(nelbo, rate, static_cast<double>(T * kLeastDraws),
+                   std::min(kLeastWindows, windows), std::max<std::int64_t>(1, windows));
+    if (scored < windows) evaluation.windows = scored;
+    evaluation.draws = 2 * affordable(nelbo, rate, static_cast<double>(2 * scored * T),
+                                      kLeastDraws / 2, kMostDraws / 2);
     evaluation.chain_windows =
         affordable(chains, rate, static_cast<double>(T * T * (kOrders + kOtherOrders)),
                    kLeastChainWindows, kMostChainWindows);
@@ -66,6 +74,9 @@ void plan_evaluation(Plan& plan, const std::vector<std::string>& without, const 
         affordable(kQualityShare * plan.budget_seconds, rate,
                    static_cast<double>(forwards * T * strategies), kLeastTexts, kMostTexts);
   }
+  // Real text stands beside samples, as many of the same length.
+  const double shortest = std::min(test, characters * training.val_fraction);
+  evaluation.texts = std::min(evaluation.texts, static_cast<std::int64_t>(shortest) / T);
   if (has(without, "chains")) {
     evaluation.chain_windows = 0;
     plan.left_out.emplace_back("chains: switched off");

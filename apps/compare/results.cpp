@@ -199,9 +199,8 @@ Json differences(const Plan& plan, const Parts& parts) {
 Json estimates(const Plan& plan, const Parts& parts) {
   Json list = Json::array();
   for (const PlannedRun& run : plan.runs) {
-    const Json part = made(parts, likelihood_part(run));
-    if (part.is_null()) continue;
-    const Json facts = made(parts, run_part(run));
+    const Json part = made(parts, likelihood_part(run)), facts = made(parts, run_part(run));
+    if (part.is_null() || facts.is_null()) continue;
     for (Json estimate : part.at("estimates")) {
       estimate["run"] = run.id;
       estimate["model"] = name_of(run.objective);
@@ -324,6 +323,7 @@ Json make_results(const Plan& plan, const Parts& parts) {
       missing.push_back(fmt::format("{}: {}", run.id, part.at("skipped").get<std::string>()));
     }
   }
+  results["protocol"]["tuned"] = parts.read(kTuning);  // keys that the trials chose
   results["complete"] = missing.empty();
   missing.insert(missing.end(), plan.left_out.begin(), plan.left_out.end());
   results["missing"] = missing;

@@ -2,7 +2,6 @@
 // a bound that is already below.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 
 #include "apps/report/format.h"
@@ -93,20 +92,17 @@ std::string value(const HeadlineRow& row) {
   return fmt::format("{}\u00a0{}", sign_of(row.bound), nats(row.nats));  // on one line
 }
 
-std::string about_best_order(const Results& results, const HeadlineRow& best) {
-  const auto exact = std::count_if(
-      results.headline().begin(), results.headline().end(),
-      [](const HeadlineRow& row) { return row.score.model == "llada" && row.bound == "exact"; });
-  std::string text =
-      fmt::format("LLaDA's lowest exact likelihood is {}, {} nats a token over {} windows",
-                  best.score.name(), value(best), count(static_cast<double>(best.windows)));
-  text += exact > 1 ? fmt::format(" (the lowest of {}, by these very numbers, which flatters it). ",
-                                  exact)
-                    : ". ";
-  const Difference* difference = against_ar(results, best.score);
-  return text + (difference != nullptr
-                     ? verdict_on_exact(*difference)
-                     : "AR was not scored against it on the same windows, so no gap is stated.");
+// Of a chain, whose order was chosen on val; or of a mixture.
+std::string about_exact(const Results& results, const HeadlineRow& row) {
+  const std::string how = row.score.estimator == "chain" ? " (the order that was best on val)" : "";
+  const Difference* difference = against_ar(results, row.score);
+  return fmt::format(
+      "Decoded a token a step, LLaDA has exact likelihoods too: {}{} costs {} nats a token over {} "
+      "windows. {}",
+      row.score.name(), how, value(row), count(static_cast<double>(row.windows)),
+      difference != nullptr
+          ? verdict_on_exact(*difference)
+          : "AR was not scored against it on the same windows, so no gap is stated.");
 }
 
 }  // namespace
@@ -120,8 +116,13 @@ std::vector<std::string> answer(const Results& results) {
       results, [](const auto& row) { return row.score.model == "ar" && row.bound == "exact"; });
   const HeadlineRow* bound = lowest(
       results, [](const auto& row) { return row.score.model == "llada" && row.bound == "upper"; });
-  const HeadlineRow* exact = lowest(
-      results, [](const auto& row) { return row.score.model == "llada" && row.bound == "exact"; });
+  const auto exact_llada = [](const char* estimator) {
+    return [estimator](const auto& row) {
+      return row.score.model == "llada" && row.bound == "exact" && row.score.estimator == estimator;
+    };
+  };
+  const HeadlineRow* exact = lowest(results, exact_llada("chain"));
+  if (exact == nullptr) exact = lowest(results, exact_llada("mixture"));
   if (ar == nullptr && bound == nullptr && exact == nullptr) {
     paragraphs.emplace_back("There are no likelihoods of the headline yet, so there is no answer.");
     return paragraphs;
@@ -143,7 +144,7 @@ std::vector<std::string> answer(const Results& results) {
                                   : "Their difference was not taken, so no gap is stated.";
   }
   paragraphs.push_back(text);
-  if (exact != nullptr) paragraphs.push_back(about_best_order(results, *exact));
+  if (exact != nullptr) paragraphs.push_back(about_exact(results, *exact));
   if (results.seeds().size() < 2) {
     paragraphs.emplace_back(
         "One seed: how far another training would move these numbers is not "

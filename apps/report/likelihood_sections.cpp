@@ -44,7 +44,12 @@ Figure headline_figure(const Results& results) {
   Forest forest;
   forest.x_label = "nats a token";
   for (const HeadlineRow& row : results.headline()) {
-    forest.rows.push_back({row.score.name(), row.score.model, row.nats, row.across_seeds,
+    // Some are scored twice: on all windows, and on those of the chains.
+    std::string name = row.score.name();
+    if (row.windows != results.headline().front().windows) {
+      name += fmt::format(", {} windows", count(static_cast<double>(row.windows)));
+    }
+    forest.rows.push_back({name, row.score.model, row.nats, row.across_seeds,
                            signed_value(row.bound, row.nats, 4), row.bound == "upper"});
   }
   for (const Baseline& baseline : baselines_of(results)) {
