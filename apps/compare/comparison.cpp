@@ -331,7 +331,7 @@ void Comparison::quality() {
             llada.id);
       }
     }
-    const WritingTask task{texts_->splits.test, 3, 1};
+    const WritingTask task{texts_->splits.test};
     Json samples = write_samples(ar_run, ar.id, task);
     for (const Json& sample : write_samples(llada_run, llada.id, task)) samples.push_back(sample);
     Json viewer = write_generations(llada_run, llada.id, task);

@@ -13,7 +13,7 @@ namespace masque {
 // What both models write on from: nothing, and the beginning of the test split.
 struct WritingTask {
   std::span<const std::int32_t> test;  // tokens
-  std::int64_t texts = 3;              // of each kind
+  std::int64_t texts = 2;              // of each kind
   std::uint64_t seed = 1;
 };
 

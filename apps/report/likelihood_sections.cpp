@@ -139,8 +139,8 @@ Section difference_section(const Results& results) {
   forest.x_label = "difference, nats a token";
   forest.references.push_back({"no difference", "real", 0});
   Table table;
-  table.columns = {{"difference", true},      {"nats"},    {"across seeds"}, {"includes 0", true},
-                   {"by seed, paired", true}, {"windows"}, {"note", true}};
+  table.columns = {{"difference", true},      {"nats"},   {"across seeds"}, {"includes 0", true},
+                   {"by seed, paired", true}, {"windows"}};
   std::string description;
   for (const Difference& difference : results.differences()) {
     const bool seeds = known(difference.across_seeds);
@@ -151,12 +151,15 @@ Section difference_section(const Results& results) {
     forest.rows.push_back({difference.name, difference.first.model, difference.nats, interval, text,
                            is_bound(results, difference)});
     description += fmt::format("{} {}; ", difference.name, text);
-    table.rows.push_back({{difference.name, text, between_differences(difference.across_seeds),
-                           !known(interval)     ? "–"
-                           : has_zero(interval) ? "yes"
-                                                : "no",
-                           paired_text(difference), count(static_cast<double>(difference.windows)),
-                           difference.note.empty() ? "–" : difference.note}});
+    const std::string name = difference.note.empty()
+                                 ? difference.name
+                                 : fmt::format("{}. {}", difference.name, difference.note);
+    table.rows.push_back(
+        {{name, text, between_differences(difference.across_seeds),
+          !known(interval)     ? "–"
+          : has_zero(interval) ? "yes"
+                               : "no",
+          paired_text(difference), count(static_cast<double>(difference.windows))}});
   }
   const std::string source = fmt::format("{}; {}.", results.provenance(), results.windows());
   section.blocks.push_back(Figure{
