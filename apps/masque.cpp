@@ -19,7 +19,9 @@ constexpr const char* kFooter =
     "  masque data fetch tinyshakespeare\n"
     "  masque train runs/first --objective llada --data tinyshakespeare.txt --preset tiny\n"
     "  masque eval runs/first --data tinyshakespeare.txt\n"
-    "  masque sample runs/first --prompt \"ROMEO:\"";
+    "  masque sample runs/first --prompt \"ROMEO:\"\n"
+    "Both models, compared:\n"
+    "  masque compare out --data tinyshakespeare.txt --budget 15m";
 
 }  // namespace
 

@@ -113,5 +113,6 @@ Runs: $llada and $ar (checkpoints, metrics.jsonl, samples).
 Go on:
   build/$preset/apps/masque train $llada --resume --steps 5000
   build/$preset/apps/masque eval $llada --data $data
+  build/$preset/apps/masque compare runs/comparison --data $data --budget 15m
   build/$preset/apps/masque --help
 EOF

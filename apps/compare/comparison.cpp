@@ -10,16 +10,11 @@
 #include <optional>
 
 #include "apps/common.h"
-#include "apps/compare/flops.h"
 #include "apps/compare/interrupt.h"
 #include "apps/compare/likelihoods.h"
 #include "apps/compare/results.h"
 #include "apps/compare/writing.h"
-#include "apps/data_fetch.h"
-#include "apps/environment.h"
 #include "apps/quality_rows.h"
-#include "models/copied_spans.h"
-#include "models/ngram.h"
 #include "models/run.h"
 #include "models/safetensors.h"
 
@@ -29,7 +24,6 @@ namespace {
 using Json = nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kLeakageGram = 32;
 constexpr double kThresholds[] = {0.3, 0.5, 0.7, 0.9};  // of the strategy threshold
 constexpr std::int64_t kTrainPart = 4;   // windows of train scored: a quarter of those of test
 constexpr const char* kClock = "clock";  // {"started", "seconds"}
@@ -52,16 +46,6 @@ std::int64_t ablation_draws(std::int64_t draws) {
   return std::max<std::int64_t>(2, draws / 8 * 2);
 }
 
-// Share of a split's 32-grams that train has.
-Json leakage(const Splits& splits) {
-  const auto count = static_cast<std::int64_t>(splits.test.size());
-  if (count < kLeakageGram) return nullptr;
-  const std::vector<std::int64_t> spans = copied_spans(splits.test, count, splits.train);
-  const auto copied = std::count_if(spans.begin(), spans.end(),
-                                    [](std::int64_t span) { return span >= kLeakageGram; });
-  return static_cast<double>(copied) / static_cast<double>(count - kLeakageGram + 1);
-}
-
 // Of everything that makes a run what it is, but its seed and where the text lies. FNV-1a.
 std::string config_hash(Json config) {
   config.at("training").erase("seed");
@@ -75,57 +59,16 @@ std::string config_hash(Json config) {
 
 }  // namespace
 
-struct Comparison::Texts {
-  CompareText text;
-  Splits splits;
-  ScoredSplit train, val, test;
-};
-
-std::unique_ptr<const Comparison::Texts> Comparison::read_texts(const Plan& plan) {
-  const PlannedRun& first = plan.runs.front();
-  const RunConfig config =
-      first.given ? load_config(RunFolder(first.folder)) : config_of(plan, first, {});
-  const std::string content = read_text(plan.data);
-  const Tokenizer tokenizer = Tokenizer::from_text(content);
-  const std::vector<std::int32_t> tokens = tokenizer.encode(content);
-  auto texts = std::make_unique<Texts>(
-      Texts{{plan.data, static_cast<std::int64_t>(tokens.size()), tokenizer, tokens},
-            split_tokens(tokens, config.training.train_fraction, config.training.val_fraction),
-            {},
-            {},
-            {}});
-  const auto score = [&](const char* name, const std::vector<std::int32_t>& scored,
-                         std::int64_t windows) {
-    ScoredSplit split;
-    split.name = name;
-    split.tokens = scored;
-    split.windows =
-        subset(cover(static_cast<std::int64_t>(scored.size()), config.model.context), windows);
-    if (plan.evaluation.chain_windows > 0) {
-      split.chain_windows = subset(split.windows, plan.evaluation.chain_windows);
-    }
-    return split;
-  };
-  const std::int64_t windows = plan.evaluation.windows;
-  texts->val = score("val", texts->splits.val, windows);
-  texts->test = score("test", texts->splits.test, windows);
-  texts->train = score("train", texts->splits.train,
-                       static_cast<std::int64_t>(texts->test.windows.size()) / kTrainPart);
-  return texts;
-}
-
 Comparison::Comparison(fs::path folder, Plan plan, Device device)
     : folder_(std::move(folder)),
       plan_(std::move(plan)),
       device_(device),
       parts_(folder_ / "parts"),
-      texts_(read_texts(plan_)),
+      texts_(plan_),
       started_(now()) {
   const Json clock = parts_.read(kClock);
   if (!clock.is_null()) seconds_before_ = clock.at("seconds");
 }
-
-Comparison::~Comparison() = default;
 
 double Comparison::seconds() const {
   return seconds_before_ + now() - started_;
@@ -173,42 +116,7 @@ void Comparison::write_results() {
 }
 
 void Comparison::setting() {
-  part(kSetting, "", [&] {
-    const Splits& splits = texts_->splits;
-    const auto& [train, val, test] = splits;
-    const std::vector<std::uint8_t> excluded = texts_->text.tokenizer.excluded();
-    const ScoredSplit& scored = texts_->test;
-    const EvaluationPlan& evaluation = plan_.evaluation;
-    return Json{{"environment", environment(device_)},
-                {"data",
-                 {{"file", fs::path(plan_.data).filename().string()},
-                  {"characters", texts_->text.characters},
-                  {"sha256", sha256_of(plan_.data)},
-                  {"vocab_size", texts_->text.tokenizer.vocab_size()},
-                  {"train", train.size()},
-                  {"val", val.size()},
-                  {"test", test.size()},
-                  {"leakage32", leakage(splits)}}},
-                {"protocol",
-                 {{"preset", plan_.preset},
-                  {"set", plan_.set},
-                  {"split", scored.name},
-                  {"checkpoint", "best on val"},
-                  {"window", scored.windows.front().length},
-                  {"windows", scored.windows.size()},
-                  {"chain_windows", scored.chain_windows.size()},
-                  {"draws", evaluation.draws},
-                  {"mixture_orders", evaluation.mixture_orders},
-                  {"seeds", plan_.seeds},
-                  {"judge_seed", plan_.judge_seed},
-                  {"trials", plan_.trials},
-                  {"texts", evaluation.texts},
-                  {"budget_seconds", plan_.budget_seconds},
-                  {"flops", kFlopsConvention}}},
-                {"baselines",
-                 {{"unigram", unigram_nats(train, test, scored.windows, excluded)},
-                  {"bigram", bigram_nats(train, test, scored.windows, excluded)}}}};
-  });
+  part(kSetting, "", [&] { return setting_of(plan_, texts_, device_); });
 }
 
 void Comparison::train(const PlannedRun& run) {
@@ -222,7 +130,7 @@ void Comparison::train(const PlannedRun& run) {
   part(run_part(run), what, [&] {
     if (!run.given) {
       const int code =
-          train_or_resume(folder_of(run), config_of(plan_, run, keys), texts_->text, device_);
+          train_or_resume(folder_of(run), config_of(plan_, run, keys), texts_.text, device_);
       if (code != 0) throw Interrupted{code - 128};
     }
     Json facts = run_facts(folder_of(run));
@@ -263,7 +171,7 @@ void Comparison::order() {
       return run.role == RunRole::headline && run.objective == ObjectiveKind::llada;
     });
     Run run = open(*llada);
-    return best_orders(run, texts_->val);
+    return best_orders(run, texts_.val);
   });
 }
 
@@ -273,12 +181,12 @@ void Comparison::likelihoods(const PlannedRun& run) {
     if (run.role != RunRole::headline) {
       EvaluationPlan fewer = plan_.evaluation;
       fewer.draws = ablation_draws(fewer.draws);
-      return measure_likelihoods(opened, texts_->test, fewer, "");
+      return measure_likelihoods(opened, texts_.test, fewer, "");
     }
     const Json order = parts_.read(kOrder);
-    Json measured = measure_likelihoods(opened, texts_->test, plan_.evaluation,
+    Json measured = measure_likelihoods(opened, texts_.test, plan_.evaluation,
                                         order.is_null() ? Json("") : order.at("order"));
-    const Json train = measure_likelihoods(opened, texts_->train, plan_.evaluation, "");
+    const Json train = measure_likelihoods(opened, texts_.train, plan_.evaluation, "");
     for (const Json& estimate : train.at("estimates")) {
       measured.at("estimates").push_back(estimate);
     }
@@ -304,7 +212,7 @@ void Comparison::quality() {
     options.length = llada_run.config.model.context;
     options.progress = [](std::int64_t /*texts*/) { stop_if_interrupted(); };
     if (judge != plan_.runs.end()) options.judge = &judge_run.emplace(open(*judge));
-    const QualityMeasure measure(texts_->text.tokenizer, texts_->splits, options);
+    const QualityMeasure measure(texts_.text.tokenizer, texts_.splits, options);
     Json rows = Json::array();
     const auto add = [&](QualityRow row, const std::string& name, const std::string& id) {
       row.name = name;
@@ -331,7 +239,7 @@ void Comparison::quality() {
             llada.id);
       }
     }
-    const WritingTask task{texts_->splits.test};
+    const WritingTask task{texts_.splits.test};
     Json samples = write_samples(ar_run, ar.id, task);
     for (const Json& sample : write_samples(llada_run, llada.id, task)) samples.push_back(sample);
     Json viewer = write_generations(llada_run, llada.id, task);

@@ -2,15 +2,13 @@
 #pragma once
 
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "apps/compare/parts.h"
 #include "apps/compare/plan.h"
-#include "apps/compare/training.h"
+#include "apps/compare/texts.h"
 #include "core/device.h"
-#include "models/dataset.h"
 #include "models/run.h"
 
 namespace masque {
@@ -18,7 +16,6 @@ namespace masque {
 class Comparison {
  public:
   Comparison(std::filesystem::path folder, Plan plan, Device device);
-  ~Comparison();
 
   // Makes every part that is not there yet. 0, or 130 or 143 when interrupted.
   int go();
@@ -43,15 +40,11 @@ class Comparison {
   bool out_of_time() const;
   double seconds() const;  // over all sittings
 
-  // The text, its splits, and the windows that are scored.
-  struct Texts;
-  static std::unique_ptr<const Texts> read_texts(const Plan& plan);
-
   std::filesystem::path folder_;
   Plan plan_;
   Device device_;
   Parts parts_;
-  std::unique_ptr<const Texts> texts_;
+  CompareTexts texts_;
   double seconds_before_ = 0;  // in earlier sittings
   double started_ = 0;
 };

@@ -9,6 +9,7 @@
 
 #include "apps/compare/flops.h"
 #include "apps/compare/plan_evaluation.h"
+#include "apps/compare/plan_runs.h"
 #include "apps/compare/variations.h"
 #include "apps/presets.h"
 #include "apps/step_time.h"
@@ -16,6 +17,7 @@
 #include "models/dataset.h"
 #include "models/run.h"
 #include "models/trainer.h"
+#include "models/utf8.h"
 
 namespace masque {
 namespace {
@@ -29,17 +31,6 @@ constexpr double kAblationPart = 1.0 / 3;
 constexpr std::int64_t kLeastAblationSteps = 200;
 constexpr std::int64_t kLeastSteps = 50;
 constexpr std::int64_t kEvaluations = 16, kAblationEvaluations = 4;  // on val, a run
-
-bool has(const std::vector<std::string>& list, const std::string& name) {
-  return std::find(list.begin(), list.end(), name) != list.end();
-}
-
-RunConfig base_config(const std::string& preset_name, ObjectiveKind objective,
-                      const std::vector<std::string>& set) {
-  RunConfig config = preset(preset_name, objective);
-  for (const std::string& assignment : set) set_key(config, assignment);
-  return resolve(config);
-}
 
 // What a step takes here.
 struct Pace {
@@ -95,134 +86,6 @@ bool fits(const std::string& name, const PlanRequest& request, const Plan& plan,
          kTrainingShare * request.budget_seconds;
 }
 
-std::vector<PlannedRun> given_runs(const PlanRequest& request) {
-  std::vector<PlannedRun> runs;
-  std::set<std::string> ids;
-  const auto add = [&](const std::string& folder, RunRole role) {
-    const RunConfig config = load_config(RunFolder(folder));
-    PlannedRun run;
-    run.role = role;
-    run.objective = config.model.objective;
-    run.seed = config.training.seed;
-    run.steps = config.training.steps;
-    run.id = role == RunRole::judge
-                 ? std::string("judge")
-                 : fmt::format("{}-{}", name_of(run.objective), config.training.seed);
-    run.folder = fs::absolute(folder).string();
-    run.given = true;
-    if (!ids.insert(run.id).second) {
-      throw InputError(fmt::format("--runs: {} is a second {} run of seed {}: give one run a seed",
-                                   folder, name_of(run.objective), run.seed));
-    }
-    runs.push_back(run);
-  };
-  for (const std::string& folder : request.runs) add(folder, RunRole::headline);
-  for (const ObjectiveKind objective : {ObjectiveKind::llada, ObjectiveKind::ar}) {
-    if (std::none_of(runs.begin(), runs.end(),
-                     [&](const PlannedRun& run) { return run.objective == objective; })) {
-      throw InputError(fmt::format("--runs: none is {}: give at least one of each objective",
-                                   name_of(objective)));
-    }
-  }
-  if (!request.judge.empty()) {
-    add(request.judge, RunRole::judge);
-    if (runs.back().objective != ObjectiveKind::ar) {
-      throw InputError(fmt::format("--judge {}: is a llada run: give an ar run", request.judge));
-    }
-    for (const PlannedRun& run : runs) {
-      if (run.role == RunRole::headline && run.folder == runs.back().folder) {
-        throw InputError(
-            fmt::format("--judge {}: is one of the compared runs: give an ar run of another seed",
-                        request.judge));
-      }
-    }
-  }
-  return runs;
-}
-
-void add_run(Plan& plan, PlannedRun run) {
-  run.folder = (fs::path("runs") / run.id).string();
-  plan.runs.push_back(std::move(run));
-}
-
-// Everything that is trained, steps left open.
-void add_runs(Plan& plan, const PlanRequest& request) {
-  constexpr ObjectiveKind kBoth[] = {ObjectiveKind::llada, ObjectiveKind::ar};
-  for (const ObjectiveKind objective : kBoth) {
-    const auto settings = trial_settings();
-    for (std::int64_t k = 0; k < plan.trials; ++k) {
-      PlannedRun run;
-      run.id = fmt::format("trial-{}-{}", name_of(objective), k + 1);
-      run.role = RunRole::trial;
-      run.objective = objective;
-      run.seed = plan.seeds.front();
-      run.group = "trial";
-      run.setting = settings[static_cast<std::size_t>(k)].setting;
-      run.set = settings[static_cast<std::size_t>(k)].set;
-      add_run(plan, run);
-    }
-  }
-  for (const std::uint64_t seed : plan.seeds) {
-    for (const ObjectiveKind objective : kBoth) {
-      PlannedRun run;
-      run.id = fmt::format("{}-{}", name_of(objective), seed);
-      run.objective = objective;
-      run.seed = seed;
-      add_run(plan, run);
-    }
-  }
-  if (!has(request.without, "quality")) {
-    PlannedRun run;
-    run.id = "judge";
-    run.role = RunRole::judge;
-    run.objective = ObjectiveKind::ar;
-    run.seed = plan.judge_seed;
-    add_run(plan, run);
-  }
-  std::set<ObjectiveKind> with_baseline;
-  for (const Variation& variation : ablations()) {
-    if (has(request.without, variation.group)) continue;
-    const RunConfig base = base_config(plan.preset, variation.objective, plan.set);
-    if (!changes(variation, base)) continue;
-    PlannedRun run;
-    run.role = RunRole::ablation;
-    run.objective = variation.objective;
-    run.seed = plan.seeds.front();
-    if (with_baseline.insert(variation.objective).second) {
-      run.id = fmt::format("ablation-{}-baseline", name_of(variation.objective));
-      run.group = "baseline";
-      run.setting = "as the headline";
-      add_run(plan, run);
-    }
-    run.id = fmt::format("ablation-{}-{}-{}", name_of(variation.objective), variation.group,
-                         variation.id);
-    run.group = variation.group;
-    run.setting = variation.setting;
-    run.set = variation.set;
-    run.weights = variation.weights;
-    add_run(plan, run);
-  }
-}
-
-void take_runs(Plan& plan, const PlanRequest& request) {
-  plan.runs = given_runs(request);
-  plan.preset = "as the runs";
-  plan.seeds.clear();
-  for (const PlannedRun& run : plan.runs) {
-    const bool known =
-        std::find(plan.seeds.begin(), plan.seeds.end(), run.seed) != plan.seeds.end();
-    if (run.role == RunRole::headline && !known) plan.seeds.push_back(run.seed);
-  }
-  plan.left_out.emplace_back("ablations: the runs were given");
-}
-
-void drop_ablations(Plan& plan, const std::string& why) {
-  const auto is_ablation = [](const PlannedRun& run) { return run.role == RunRole::ablation; };
-  if (std::none_of(plan.runs.begin(), plan.runs.end(), is_ablation)) return;
-  std::erase_if(plan.runs, is_ablation);
-  plan.left_out.push_back(fmt::format("ablations: {}", why));
-}
-
 std::string choose_preset(const PlanRequest& request, const Plan& plan, const std::string& text,
                           const Device& device) {
   if (!request.preset.empty()) return request.preset;
@@ -261,6 +124,10 @@ void set_steps(Plan& plan, const RunConfig& llada, const Pace& pace) {
 }
 
 }  // namespace
+
+bool has(const std::vector<std::string>& list, const std::string& name) {
+  return std::find(list.begin(), list.end(), name) != list.end();
+}
 
 RunConfig config_of(const Plan& plan, const PlannedRun& run,
                     const std::vector<std::string>& tuned) {
@@ -339,7 +206,7 @@ Plan make_plan(const PlanRequest& request, const Device& device) {
     set_steps(plan, llada, pace);
     step = pace.llada;
   } else {
-    take_runs(plan, request);
+    take_runs(plan, request, static_cast<std::int64_t>(decode_utf8(text).size()));
     llada = load_config(RunFolder(plan.runs.front().folder));
     if (plan.budget_seconds > 0) step = step_seconds(llada, text, device);
   }

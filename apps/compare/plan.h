@@ -73,6 +73,9 @@ Plan make_plan(const PlanRequest& request, const Device& device);
 // The complete configuration of a run; tuned: keys chosen by the trials of its objective.
 RunConfig config_of(const Plan& plan, const PlannedRun& run, const std::vector<std::string>& tuned);
 
+// Whether a list names it.
+bool has(const std::vector<std::string>& list, const std::string& name);
+
 nlohmann::json to_json(const Plan& plan);
 // InputError where the file is not one.
 Plan read_plan(const std::filesystem::path& file);

@@ -22,10 +22,6 @@ constexpr std::int64_t kMostTexts = 64, kLeastTexts = 8;
 constexpr std::int64_t kOrders = 16;      // of the mixture
 constexpr std::int64_t kOtherOrders = 3;  // the chosen one; twice as many on val, half as wide
 
-bool has(const std::vector<std::string>& list, const std::string& name) {
-  return std::find(list.begin(), list.end(), name) != list.end();
-}
-
 // `tokens` a unit, as many units as fit, between least and most.
 std::int64_t affordable(double seconds, double tokens_per_second, double tokens, std::int64_t least,
                         std::int64_t most) {

@@ -112,6 +112,22 @@ Forest ablation_forest(const Results& results, const std::vector<Field>& ablatio
 
 }  // namespace
 
+// How far apart the headline's seeds lie, which no interval of one seed holds.
+std::string spread_of_seeds(const Results& results) {
+  std::string text;
+  for (const char* model : {"llada", "ar"}) {
+    for (const HeadlineRow& row : results.headline()) {
+      if (row.score.model != model || row.by_seed.size() < 2) continue;
+      const auto ends = std::minmax_element(row.by_seed.begin(), row.by_seed.end());
+      text += fmt::format("{}{} ({})", text.empty() ? "" : " and ",
+                          nats(*ends.second - *ends.first), model_name(model));
+      break;
+    }
+  }
+  if (text.empty()) return "what another seed would change is not in them";
+  return fmt::format("the headline's seeds alone lie {} apart", text);
+}
+
 Section ablation_section(const Results& results) {
   Section section{"ablations", "Ablations", {}};
   const std::vector<Field> ablations = results.root().list("ablations");
@@ -148,10 +164,9 @@ Section ablation_section(const Results& results) {
                                        : "no"},
          model});
   }
-  const std::string source = fmt::format(
-      "Intervals: 95% paired bootstrap over windows, of one seed: what another seed "
-      "would change is not in them. {}; {}.",
-      results.provenance(seeds), results.windows());
+  const std::string source =
+      fmt::format("Intervals: 95% paired bootstrap over windows, of one seed; {}. {}; {}.",
+                  spread_of_seeds(results), results.provenance(seeds), results.windows());
   const Forest forest = ablation_forest(results, ablations);
   if (!forest.rows.empty()) {
     std::string description;

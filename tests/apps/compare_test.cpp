@@ -206,6 +206,12 @@ TEST_CASE("compare takes runs that are trained already", "[compare][cpu]") {
              Contains("a second ar run of seed 1"));
   CHECK_THAT(refusal({"--runs", small.out("ar"), small.out("llada"), "--preset", "tiny"}),
              Contains("leave out --preset"));
+  const std::string shorter = (small.folder() / "shorter.txt").string();
+  spill(shorter, Source().generate(3000, 1));
+  CHECK_THAT(
+      small.compare({"--data", shorter, "--runs", small.out("ar"), small.out("llada")}, "other")
+          .err,
+      Contains("was trained on a text of 4000 characters"));
 }
 
 TEST_CASE("compare refuses what it cannot do in one line", "[compare][cpu]") {

@@ -1,0 +1,24 @@
+// Which runs a comparison trains, or takes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "apps/compare/plan.h"
+
+namespace masque {
+
+// A preset with further keys, complete.
+RunConfig base_config(const std::string& preset_name, ObjectiveKind objective,
+                      const std::vector<std::string>& set);
+
+// Fills plan.runs with everything that is trained, steps left open: trials, headline, judge,
+// ablations.
+void add_runs(Plan& plan, const PlanRequest& request);
+// Leaves the ablations out again, and says why.
+void drop_ablations(Plan& plan, const std::string& why);
+// Fills plan.runs and plan.seeds with the runs that were given. InputError where they do not
+// compare. characters: of the text.
+void take_runs(Plan& plan, const PlanRequest& request, std::int64_t characters);
+
+}  // namespace masque

@@ -1,0 +1,100 @@
+#include "apps/compare/texts.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "apps/compare/flops.h"
+#include "apps/data_fetch.h"
+#include "apps/environment.h"
+#include "models/copied_spans.h"
+#include "models/ngram.h"
+#include "models/run.h"
+
+namespace masque {
+namespace {
+
+using Json = nlohmann::json;
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kLeakageGram = 32;
+constexpr std::int64_t kTrainPart = 4;  // windows of train scored: a quarter of those of test
+
+// Share of a split's 32-grams that train has.
+Json leakage(const Splits& splits) {
+  const auto count = static_cast<std::int64_t>(splits.test.size());
+  if (count < kLeakageGram) return nullptr;
+  const std::vector<std::int64_t> spans = copied_spans(splits.test, count, splits.train);
+  const auto copied = std::count_if(spans.begin(), spans.end(),
+                                    [](std::int64_t span) { return span >= kLeakageGram; });
+  return static_cast<double>(copied) / static_cast<double>(count - kLeakageGram + 1);
+}
+
+ScoredSplit score(const char* name, const std::vector<std::int32_t>& tokens, std::int64_t length,
+                  std::int64_t windows, std::int64_t chain_windows) {
+  ScoredSplit split;
+  split.name = name;
+  split.tokens = tokens;
+  split.windows = subset(cover(static_cast<std::int64_t>(tokens.size()), length), windows);
+  if (chain_windows > 0) split.chain_windows = subset(split.windows, chain_windows);
+  return split;
+}
+
+}  // namespace
+
+CompareTexts::CompareTexts(const Plan& plan) : CompareTexts(plan, read_text(plan.data)) {}
+
+CompareTexts::CompareTexts(const Plan& plan, const std::string& content)
+    : text{plan.data, 0, Tokenizer::from_text(content), {}} {
+  text.tokens = text.tokenizer.encode(content);
+  text.characters = static_cast<std::int64_t>(text.tokens.size());
+  const PlannedRun& first = plan.runs.front();
+  const RunConfig config =
+      first.given ? load_config(RunFolder(first.folder)) : config_of(plan, first, {});
+  splits = split_tokens(text.tokens, config.training.train_fraction, config.training.val_fraction);
+  const std::int64_t T = config.model.context;
+  const EvaluationPlan& evaluation = plan.evaluation;
+  val = score("val", splits.val, T, evaluation.windows, evaluation.chain_windows);
+  test = score("test", splits.test, T, evaluation.windows, evaluation.chain_windows);
+  const auto part =
+      std::max<std::int64_t>(1, static_cast<std::int64_t>(test.windows.size()) / kTrainPart);
+  train = score("train", splits.train, T, part, 0);
+}
+
+Json setting_of(const Plan& plan, const CompareTexts& texts, const Device& device) {
+  const Splits& splits = texts.splits;
+  const auto& [train, val, test] = splits;
+  const std::vector<std::uint8_t> excluded = texts.text.tokenizer.excluded();
+  const ScoredSplit& scored = texts.test;
+  const EvaluationPlan& evaluation = plan.evaluation;
+  return Json{{"environment", environment(device)},
+              {"data",
+               {{"file", fs::path(plan.data).filename().string()},
+                {"characters", texts.text.characters},
+                {"sha256", sha256_of(plan.data)},
+                {"vocab_size", texts.text.tokenizer.vocab_size()},
+                {"train", train.size()},
+                {"val", val.size()},
+                {"test", test.size()},
+                {"leakage32", leakage(splits)}}},
+              {"protocol",
+               {{"preset", plan.preset},
+                {"set", plan.set},
+                {"split", scored.name},
+                {"checkpoint", "best on val"},
+                {"window", scored.windows.front().length},
+                {"windows", scored.windows.size()},
+                {"chain_windows", scored.chain_windows.size()},
+                {"draws", evaluation.draws},
+                {"mixture_orders", evaluation.mixture_orders},
+                {"seeds", plan.seeds},
+                {"judge_seed", plan.judge_seed},
+                {"trials", plan.trials},
+                {"texts", evaluation.texts},
+                {"budget_seconds", plan.budget_seconds},
+                {"flops", kFlopsConvention}}},
+              {"baselines",
+               {{"unigram", unigram_nats(train, test, scored.windows, excluded)},
+                {"bigram", bigram_nats(train, test, scored.windows, excluded)}}}};
+}
+
+}  // namespace masque

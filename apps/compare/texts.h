@@ -1,0 +1,32 @@
+// The text of a comparison: its splits, the windows of each that are scored, and what is known of
+// it before anything is trained.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "apps/compare/likelihoods.h"
+#include "apps/compare/plan.h"
+#include "apps/compare/training.h"
+#include "models/dataset.h"
+
+namespace masque {
+
+struct CompareTexts {
+  CompareText text;
+  Splits splits;
+  ScoredSplit train, val, test;  // of train a part; their tokens lie in `splits`
+
+  // InputError as read_text, and where a split is shorter than a window.
+  explicit CompareTexts(const Plan& plan);
+  CompareTexts(const CompareTexts&) = delete;  // they point into it
+  CompareTexts& operator=(const CompareTexts&) = delete;
+
+ private:
+  CompareTexts(const Plan& plan, const std::string& content);
+};
+
+// environment, data, protocol and baselines of docs/compare-format.md.
+nlohmann::json setting_of(const Plan& plan, const CompareTexts& texts, const Device& device);
+
+}  // namespace masque
