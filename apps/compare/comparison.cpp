@@ -25,8 +25,7 @@ using Json = nlohmann::json;
 namespace fs = std::filesystem;
 
 constexpr double kThresholds[] = {0.3, 0.5, 0.7, 0.9};  // of the strategy threshold
-constexpr std::int64_t kTrainPart = 4;   // windows of train scored: a quarter of those of test
-constexpr const char* kClock = "clock";  // {"started", "seconds"}
+constexpr const char* kClock = "clock";                 // {"started", "seconds"}
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
