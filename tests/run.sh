@@ -74,9 +74,11 @@ clang_tidy() {
   xargs -P "$jobs" -n 1 clang-tidy-14 --quiet -p build/clang <<< "$files"
 }
 
-# In as many processes as there are jobs; each one's output in one piece.
+# In as many processes as there are jobs, the longest first; each one's output in one piece.
 sanitized_tests() {
-  printf '%s\n' '[#op_cases_gpu_test]' '[gpu]~[#op_cases_gpu_test],[emulated]' '[cpu]~[slow]' \
+  printf '%s\n' '[cpu]~[slow]~[compare]~[sampler]~[likelihood]' '[#op_cases_gpu_test]' \
+    '[gpu]~[#op_cases_gpu_test],[emulated]' \
+    '[cpu]~[slow][compare],[cpu]~[slow][sampler],[cpu]~[slow][likelihood]' \
     | GOMP_SPINCOUNT=10000 xargs -P "$jobs" -I{} sh -c \
       'said=$(build/emulate/tests/masque-tests -# "$1" 2>&1); code=$?; echo "$said"; exit $code' tests {}
 }
