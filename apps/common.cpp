@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <vector>
 
 #include "kernels/backend.h"
@@ -15,11 +17,20 @@
 namespace masque {
 namespace {
 
-volatile std::sig_atomic_t caught_signal = 0;
+std::atomic<int> caught_signal = 0;
+std::atomic<std::int64_t> caught_at = 0;  // nanoseconds
 
 void on_signal(int signal) {
-  caught_signal = signal;
-  std::signal(signal, SIG_DFL);
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const std::int64_t at = now.tv_sec * 1'000'000'000L + now.tv_nsec;
+  int none = 0;
+  if (caught_signal.compare_exchange_strong(none, signal)) {
+    caught_at = at;
+  } else if (at - caught_at > 1'000'000'000L) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
 }
 
 void require_known_command(const CLI::App& app, const std::string& first) {

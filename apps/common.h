@@ -57,7 +57,9 @@ class Progress {
 std::string duration(double seconds);      // 42s, 3m12s, 2h05m
 std::string grouped(std::int64_t number);  // 1,115,394
 
-// Ctrl-C and SIGTERM ask the loop to finish its step and save; a second one ends at once.
+// Ctrl-C and SIGTERM ask the loop to finish its step and save; one that comes more than a second
+// later ends the program at once. Sooner it is the same request: timeout and Slurm signal a process
+// and then its group.
 void catch_interrupts();
 int interrupt_signal();  // 0, SIGINT or SIGTERM
 

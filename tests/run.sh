@@ -18,7 +18,8 @@ clock() { printf '%d:%02d' $((SECONDS / 60)) $((SECONDS % 60)); }
 heading() { printf '\n== %s (at %s)\n' "$1" "$(clock)"; }
 skip() { skipped+=("$1: $2"); }
 
-# check NAME COMMAND…: runs it into a log; where it fails, shows the log's end and goes on.
+# check NAME COMMAND…: runs it into a log; where it fails, shows what failed by Catch2's account, the
+# log's end, and goes on.
 check() {
   local name=$1 start=$SECONDS log
   shift
@@ -31,7 +32,8 @@ check() {
     return 0
   fi
   failed+=("$name: see $log")
-  tail -n 60 "$log"
+  grep -a -B 8 -A 12 'FAILED:$' "$log" | head -n 120 || true
+  tail -n 40 "$log"
   printf 'FAIL  %-34s %4d s\n' "$name" $((SECONDS - start))
   return 1
 }
