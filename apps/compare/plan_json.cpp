@@ -1,99 +1,119 @@
-// plan.json.
+// plan.json. Each kind of object names its keys once, for both directions.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
 #include "apps/compare/plan.h"
-#include "apps/presets.h"
 #include "models/dataset.h"
-#include "models/run.h"
 
 namespace masque {
 namespace {
 
 using Json = nlohmann::json;
 
+template <class Run, class Field>
+void run_fields(Run& run, const Field& field) {
+  field("id", run.id);
+  field("role", run.role);
+  field("objective", run.objective);
+  field("seed", run.seed);
+  field("steps", run.steps);
+  field("group", run.group);
+  field("setting", run.setting);
+  field("data_fraction", run.data_fraction);
+  field("epochs", run.epochs);
+  field("set", run.set);
+  field("weights", run.weights);
+  field("folder", run.folder);
+  field("given", run.given);
+}
+
+template <class Evaluation, class Field>
+void evaluation_fields(Evaluation& evaluation, const Field& field) {
+  field("draws", evaluation.draws);
+  field("windows", evaluation.windows);
+  field("chain_windows", evaluation.chain_windows);
+  field("mixture_orders", evaluation.mixture_orders);
+  field("texts", evaluation.texts);
+  field("steps", evaluation.steps);
+  field("strategies", evaluation.strategies);
+}
+
+template <class AnyPlan, class Field>
+void plan_fields(AnyPlan& plan, const Field& field) {
+  field("command", plan.command);
+  field("data", plan.data);
+  field("preset", plan.preset);
+  field("set", plan.set);
+  field("seeds", plan.seeds);
+  field("judge_seed", plan.judge_seed);
+  field("trials", plan.trials);
+  field("budget_seconds", plan.budget_seconds);
+  field("runs", plan.runs);
+  field("left_out", plan.left_out);
+  field("evaluation", plan.evaluation);
+}
+
+struct Write {
+  Json& json;
+
+  void operator()(const char* key, RunRole role) const { json[key] = name_of(role); }
+  void operator()(const char* key, ObjectiveKind objective) const {
+    json[key] = name_of(objective);
+  }
+  void operator()(const char* key, const std::vector<PlannedRun>& runs) const {
+    json[key] = Json::array();
+    for (const PlannedRun& run : runs) run_fields(run, Write{json[key].emplace_back()});
+  }
+  void operator()(const char* key, const EvaluationPlan& evaluation) const {
+    evaluation_fields(evaluation, Write{json[key]});
+  }
+  template <class Value>
+  void operator()(const char* key, const Value& value) const {
+    json[key] = value;
+  }
+};
+
 RunRole role_from(const std::string& name) {
   for (const RunRole role :
-       {RunRole::trial, RunRole::headline, RunRole::judge, RunRole::ablation}) {
+       {RunRole::trial, RunRole::headline, RunRole::judge, RunRole::ablation, RunRole::study}) {
     if (name == name_of(role)) return role;
   }
   throw InputError(fmt::format("unknown role '{}'", name));
 }
 
-Json run_json(const PlannedRun& run) {
-  return {{"id", run.id},           {"role", name_of(run.role)},
-          {"seed", run.seed},       {"objective", name_of(run.objective)},
-          {"steps", run.steps},     {"group", run.group},
-          {"setting", run.setting}, {"set", run.set},
-          {"weights", run.weights}, {"folder", run.folder},
-          {"given", run.given}};
-}
+struct Read {
+  const Json& json;
 
-PlannedRun run_from(const Json& json) {
-  PlannedRun run;
-  run.role = role_from(json.at("role"));
-  run.objective = objective_from(json.at("objective"));
-  json.at("id").get_to(run.id);
-  json.at("seed").get_to(run.seed);
-  json.at("steps").get_to(run.steps);
-  json.at("group").get_to(run.group);
-  json.at("setting").get_to(run.setting);
-  json.at("set").get_to(run.set);
-  json.at("weights").get_to(run.weights);
-  json.at("folder").get_to(run.folder);
-  json.at("given").get_to(run.given);
-  return run;
-}
+  void operator()(const char* key, RunRole& role) const { role = role_from(json.at(key)); }
+  void operator()(const char* key, ObjectiveKind& objective) const {
+    objective = objective_from(json.at(key));
+  }
+  void operator()(const char* key, std::vector<PlannedRun>& runs) const {
+    for (const Json& run : json.at(key)) run_fields(runs.emplace_back(), Read{run});
+  }
+  void operator()(const char* key, EvaluationPlan& evaluation) const {
+    evaluation_fields(evaluation, Read{json.at(key)});
+  }
+  template <class Value>
+  void operator()(const char* key, Value& value) const {
+    json.at(key).get_to(value);
+  }
+};
 
 }  // namespace
 
 Json to_json(const Plan& plan) {
-  Json runs = Json::array();
-  for (const PlannedRun& run : plan.runs) runs.push_back(run_json(run));
-  const EvaluationPlan& evaluation = plan.evaluation;
-  return {{"command", plan.command},
-          {"data", plan.data},
-          {"preset", plan.preset},
-          {"set", plan.set},
-          {"seeds", plan.seeds},
-          {"judge_seed", plan.judge_seed},
-          {"trials", plan.trials},
-          {"budget_seconds", plan.budget_seconds},
-          {"runs", runs},
-          {"left_out", plan.left_out},
-          {"evaluation",
-           {{"draws", evaluation.draws},
-            {"windows", evaluation.windows},
-            {"chain_windows", evaluation.chain_windows},
-            {"mixture_orders", evaluation.mixture_orders},
-            {"texts", evaluation.texts},
-            {"steps", evaluation.steps},
-            {"strategies", evaluation.strategies}}}};
+  Json json;
+  plan_fields(plan, Write{json});
+  return json;
 }
 
 Plan read_plan(const std::filesystem::path& file) {
   Plan plan;
   try {
     const Json json = Json::parse(read_text(file));
-    json.at("command").get_to(plan.command);
-    json.at("data").get_to(plan.data);
-    json.at("preset").get_to(plan.preset);
-    json.at("set").get_to(plan.set);
-    json.at("seeds").get_to(plan.seeds);
-    json.at("judge_seed").get_to(plan.judge_seed);
-    json.at("trials").get_to(plan.trials);
-    json.at("budget_seconds").get_to(plan.budget_seconds);
-    json.at("left_out").get_to(plan.left_out);
-    for (const Json& run : json.at("runs")) plan.runs.push_back(run_from(run));
-    const Json& evaluation = json.at("evaluation");
-    evaluation.at("draws").get_to(plan.evaluation.draws);
-    evaluation.at("windows").get_to(plan.evaluation.windows);
-    evaluation.at("chain_windows").get_to(plan.evaluation.chain_windows);
-    evaluation.at("mixture_orders").get_to(plan.evaluation.mixture_orders);
-    evaluation.at("texts").get_to(plan.evaluation.texts);
-    evaluation.at("steps").get_to(plan.evaluation.steps);
-    evaluation.at("strategies").get_to(plan.evaluation.strategies);
+    plan_fields(plan, Read{json});
   } catch (const Json::exception& error) {
     throw InputError(fmt::format("{} is no plan of a comparison ({}): name another folder",
                                  file.string(), error.what()));
