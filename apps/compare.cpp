@@ -27,6 +27,7 @@ constexpr const char* kFooter =
     "  masque compare out --data tinyshakespeare.txt --budget 15m\n"
     "  masque compare out --data tinyshakespeare.txt --preset small --seeds 1,2,3 --trials 4\n"
     "  masque compare out --data tinyshakespeare.txt --runs runs/llada runs/ar --judge runs/ar2\n"
+    "  masque compare study --study --data tinyshakespeare.txt --epochs 1,4,16\n"
     "Interrupted, the same command goes on where it was; masque compare out alone does too.";
 
 struct CompareOptions {
@@ -34,12 +35,16 @@ struct CompareOptions {
   std::vector<std::uint64_t> seeds;
   std::optional<std::int64_t> trials;
   std::vector<std::string> sets, runs, without;
+  bool study = false;
+  std::vector<double> fractions;
+  std::vector<std::int64_t> epochs;
   CommonOptions common;
 
   // Nothing is asked for but the folder.
   bool bare() const {
     return data.empty() && preset.empty() && budget.empty() && judge.empty() && seeds.empty() &&
-           !trials && sets.empty() && runs.empty() && without.empty();
+           !trials && sets.empty() && runs.empty() && without.empty() && !study &&
+           fractions.empty() && epochs.empty();
   }
 };
 
@@ -71,6 +76,7 @@ std::string command_line(const CompareOptions& options) {
   const auto add = [&](const char* flag, const std::string& value) {
     if (!value.empty()) line += fmt::format(" {} {}", flag, value);
   };
+  if (options.study) line += " --study";
   add("--data", options.data);
   add("--preset", options.preset);
   add("--seeds", fmt::format("{}", fmt::join(options.seeds, ",")));
@@ -80,6 +86,8 @@ std::string command_line(const CompareOptions& options) {
   add("--runs", fmt::format("{}", fmt::join(options.runs, " ")));
   add("--judge", options.judge);
   add("--without", fmt::format("{}", fmt::join(options.without, ",")));
+  add("--fractions", fmt::format("{}", fmt::join(options.fractions, ",")));
+  add("--epochs", fmt::format("{}", fmt::join(options.epochs, ",")));
   return line;
 }
 
@@ -96,12 +104,22 @@ Plan new_plan(const CompareOptions& options, const Device& device) {
     throw InputError(fmt::format("--judge {}: a judge is trained too; give one with --runs only",
                                  options.judge));
   }
+  if (options.study && (!options.runs.empty() || options.trials || !options.without.empty())) {
+    throw InputError("--study: trains a grid of its own; leave out --runs, --trials and --without");
+  }
+  if (!options.study && !(options.fractions.empty() && options.epochs.empty())) {
+    throw InputError("--fractions and --epochs: are of the grid of --study; add it");
+  }
   PlanRequest request;
   request.command = command_line(options);
   request.data = options.data;
   request.preset = options.preset;
   request.set = options.sets;
+  request.study = options.study;
+  if (options.study) request.seeds = {1};
   if (!options.seeds.empty()) request.seeds = options.seeds;
+  if (!options.fractions.empty()) request.fractions = options.fractions;
+  if (!options.epochs.empty()) request.epochs = options.epochs;
   if (!options.budget.empty()) request.budget_seconds = parse_duration(options.budget);
   request.trials = options.trials.value_or(0);
   request.runs = options.runs;
@@ -179,9 +197,12 @@ void add_compare_command(CLI::App& app, int& exit_code) {
   command->add_option("--data", options->data,
                       "Text file: as given, or in $MASQUE_DATA_DIR, ./data, ../shared/data");
   command->add_option("--preset", options->preset,
-                      fmt::format("{} (default quick; with --budget the largest that fits)",
+                      fmt::format("{} (default quick; with --budget the largest that fits; with "
+                                  "--study tiny)",
                                   fmt::join(preset_names(), ", ")));
-  command->add_option("--seeds", options->seeds, "Paired runs of each objective (default 1,2,3)")
+  command
+      ->add_option("--seeds", options->seeds,
+                   "Paired runs of each objective (default 1,2,3; with --study 1)")
       ->delimiter(',');
   command->add_option("--budget", options->budget,
                       "Time in all, such as 15m or 2h: sets steps, windows and draws");
@@ -196,6 +217,15 @@ void add_compare_command(CLI::App& app, int& exit_code) {
   command
       ->add_option("--without", options->without,
                    fmt::format("Leave out: {}", fmt::join(part_names(), ", ")))
+      ->delimiter(',');
+  command->add_flag("--study", options->study,
+                    "Instead the data-constrained study: AR, AR regularised, AR with masked inputs "
+                    "and LLaDA on parts of the text, for many epochs");
+  command
+      ->add_option("--fractions", options->fractions,
+                   "With --study: of the train split (default 0.1,1)")
+      ->delimiter(',');
+  command->add_option("--epochs", options->epochs, "With --study (default 1,4,16,64)")
       ->delimiter(',');
   add_device_options(*command, options->common);
   command->callback([options, &exit_code] { exit_code = compare(*options); });

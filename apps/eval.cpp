@@ -60,8 +60,7 @@ EvalText read_split(const EvalOptions& options, const RunConfig& config,
         "{} has {} characters and the run's own text {}: its {} split is another; give --split all",
         file.string(), tokens.size(), config.data.characters, split));
   }
-  Splits splits =
-      split_tokens(tokens, config.training.train_fraction, config.training.val_fraction);
+  Splits splits = split_tokens(tokens, config.training);
   EvalText text;
   if (own) text.train = splits.train;
   if (split == "train") text.tokens = std::move(splits.train);

@@ -121,9 +121,7 @@ int train(const TrainOptions& options) {
                  characters};
   config.model.vocab_size = tokenizer.vocab_size();
 
-  Trainer trainer(
-      config, tokenizer,
-      split_tokens(tokens, config.training.train_fraction, config.training.val_fraction), device);
+  Trainer trainer(config, tokenizer, split_tokens(tokens, config.training), device);
   if (options.dry_run) {
     dry_run(config, trainer);
     return 0;

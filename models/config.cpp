@@ -80,6 +80,7 @@ const std::vector<Field>& fields() {
       training_field("ema", &T::ema, 0, kBelowOne),
       training_field("train_fraction", &T::train_fraction, 1e-9, 1),
       training_field("val_fraction", &T::val_fraction, 0, 1),
+      training_field("data_fraction", &T::data_fraction, 1e-9, 1),
       training_field("start_token", &T::start_token),
       training_field("stride", &T::stride),
       training_field("log_every", &T::log_every, 1),

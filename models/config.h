@@ -47,6 +47,7 @@ struct TrainingConfig {
   double ema = 0;                       // 0: off
   double train_fraction = 0.8;
   double val_fraction = 0.1;  // the rest is test
+  double data_fraction = 1;   // of the train split, from its beginning: what is trained on
   bool start_token = true;  // AR reads [START]; false: nanoGPT's windows of context + 1 characters
   std::int64_t stride = 0;  // between training sequences; 0: random crops
   std::int64_t log_every = 10;

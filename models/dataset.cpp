@@ -11,6 +11,7 @@
 
 #include "core/check.h"
 #include "kernels/philox.h"
+#include "models/config.h"
 #include "models/tokenizer.h"
 #include "models/utf8.h"
 
@@ -99,6 +100,13 @@ Splits split_tokens(std::span<const std::int32_t> tokens, double train_fraction,
   const auto train_end = tokens.begin() + share_of(count, train_fraction);
   const auto val_end = tokens.begin() + share_of(count, train_fraction + val_fraction);
   return {{tokens.begin(), train_end}, {train_end, val_end}, {val_end, tokens.end()}};
+}
+
+Splits split_tokens(std::span<const std::int32_t> tokens, const TrainingConfig& training) {
+  Splits splits = split_tokens(tokens, training.train_fraction, training.val_fraction);
+  const auto count = static_cast<std::int64_t>(splits.train.size());
+  splits.train.resize(static_cast<std::size_t>(share_of(count, training.data_fraction)));
+  return splits;
 }
 
 std::vector<Window> cover(std::int64_t count, std::int64_t length) {

@@ -9,6 +9,8 @@
 
 namespace masque {
 
+struct TrainingConfig;
+
 // The file as given, then in $MASQUE_DATA_DIR, ./data, ../shared/data. InputError listing where it
 // looked.
 std::filesystem::path find_data(const std::string& name);
@@ -21,6 +23,8 @@ struct Splits {
 // Cuts by fraction, in order, before any windowing: train | val | the rest.
 Splits split_tokens(std::span<const std::int32_t> tokens, double train_fraction,
                     double val_fraction);
+// As a run cuts them: of train, the first data_fraction.
+Splits split_tokens(std::span<const std::int32_t> tokens, const TrainingConfig& training);
 
 // A window of a likelihood: tokens[begin, begin + length), of which [scored_from, length) are
 // scored. All windows are of full length: the last overlaps its predecessor, and what both cover is

@@ -179,7 +179,7 @@ void Comparison::likelihoods(const PlannedRun& run) {
     Run opened = open(run);
     if (run.role != RunRole::headline) {
       EvaluationPlan fewer = plan_.evaluation;
-      fewer.draws = ablation_draws(fewer.draws);
+      if (run.role == RunRole::ablation) fewer.draws = ablation_draws(fewer.draws);
       return measure_likelihoods(opened, texts_.test, fewer, "");
     }
     const Json order = parts_.read(kOrder);
@@ -249,7 +249,7 @@ void Comparison::quality() {
   });
 }
 
-void Comparison::ablation(const PlannedRun& run) {
+void Comparison::train_and_score(const PlannedRun& run) {
   if (out_of_time() && !parts_.has(run_part(run))) {
     const Json skipped = {{"skipped", "the budget was spent"}};
     parts_.write(run_part(run), skipped);
@@ -276,7 +276,8 @@ int Comparison::go() {
     each(RunRole::headline, [&](const PlannedRun& run) { likelihoods(run); });
     each(RunRole::judge, [&](const PlannedRun& run) { train(run); });
     quality();
-    each(RunRole::ablation, [&](const PlannedRun& run) { ablation(run); });
+    each(RunRole::ablation, [&](const PlannedRun& run) { train_and_score(run); });
+    each(RunRole::study, [&](const PlannedRun& run) { train_and_score(run); });
   } catch (const Interrupted& interrupted) {
     write_results();
     return 128 + interrupted.signal;

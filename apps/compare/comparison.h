@@ -27,7 +27,7 @@ class Comparison {
   void order();
   void likelihoods(const PlannedRun& run);
   void quality();
-  void ablation(const PlannedRun& run);
+  void train_and_score(const PlannedRun& run);
 
   // Makes a part and then results.json, unless the part is there.
   template <class Make>

@@ -10,6 +10,7 @@
 #include "apps/compare/flops.h"
 #include "apps/compare/plan_evaluation.h"
 #include "apps/compare/plan_runs.h"
+#include "apps/compare/study.h"
 #include "apps/compare/variations.h"
 #include "apps/presets.h"
 #include "apps/step_time.h"
@@ -44,10 +45,7 @@ struct Pace {
 double step_seconds(RunConfig config, const std::string& text, const Device& device) {
   const Tokenizer tokenizer = Tokenizer::from_text(text);
   config.model.vocab_size = tokenizer.vocab_size();
-  Trainer trainer(config, tokenizer,
-                  split_tokens(tokenizer.encode(text), config.training.train_fraction,
-                               config.training.val_fraction),
-                  device);
+  Trainer trainer(config, tokenizer, split_tokens(tokenizer.encode(text), config.training), device);
   return seconds_per_step(trainer);
 }
 
@@ -123,6 +121,50 @@ void set_steps(Plan& plan, const RunConfig& llada, const Pace& pace) {
   }
 }
 
+// What the plan's evaluation needs to know of its training.
+struct Training {
+  RunConfig llada;
+  double step_seconds = 0;  // of LLaDA; 0: no budget, so not measured
+};
+
+Training plan_training(Plan& plan, const PlanRequest& request, const std::string& text,
+                       const Device& device) {
+  plan.preset = request.preset.empty() ? "quick" : request.preset;
+  add_runs(plan, request);
+  if (has(request.without, "ablations")) drop_ablations(plan, "switched off");
+  plan.preset = choose_preset(request, plan, text, device);
+  const RunConfig llada = base_config(plan.preset, ObjectiveKind::llada, plan.set);
+  Pace pace;
+  if (plan.budget_seconds > 0) pace = measure_pace(plan.preset, plan.set, text, device);
+  set_steps(plan, llada, pace);
+  return {llada, pace.llada};
+}
+
+Training plan_study(Plan& plan, const PlanRequest& request, const std::string& text,
+                    const Device& device) {
+  plan.preset = request.preset.empty() ? "tiny" : request.preset;
+  const RunConfig llada = base_config(plan.preset, ObjectiveKind::llada, plan.set);
+  const auto characters = static_cast<double>(decode_utf8(text).size());
+  add_study_runs(plan, request,
+                 static_cast<std::int64_t>(characters * llada.training.train_fraction));
+  if (plan.budget_seconds == 0) return {llada, 0};
+  const Pace pace = measure_pace(plan.preset, plan.set, text, device);
+  fit_study(
+      plan,
+      [&](const PlannedRun& run) {
+        return pace.of(run.objective) * static_cast<double>(run.steps);
+      },
+      kTrainingShare * plan.budget_seconds);
+  return {llada, pace.llada};
+}
+
+Training plan_given(Plan& plan, const PlanRequest& request, const std::string& text,
+                    const Device& device) {
+  take_runs(plan, request, static_cast<std::int64_t>(decode_utf8(text).size()));
+  const RunConfig llada = load_config(RunFolder(plan.runs.front().folder));
+  return {llada, plan.budget_seconds > 0 ? step_seconds(llada, text, device) : 0};
+}
+
 }  // namespace
 
 bool has(const std::vector<std::string>& list, const std::string& name) {
@@ -140,6 +182,7 @@ RunConfig config_of(const Plan& plan, const PlannedRun& run,
   training.eval_every = std::max<std::int64_t>(1, run.steps / evaluations);
   training.save_every = training.eval_every;
   training.keep = 1;
+  training.data_fraction = run.data_fraction;
   for (const auto* assignments : {&plan.set, &tuned, &run.set}) {
     for (const std::string& assignment : *assignments) set_key(config, assignment);
   }
@@ -156,9 +199,11 @@ const char* name_of(RunRole role) {
     case RunRole::judge:
       return "judge";
     case RunRole::ablation:
+      return "ablation";
+    case RunRole::study:
       break;
   }
-  return "ablation";
+  return "study";
 }
 
 std::vector<std::string> part_names() {
@@ -193,24 +238,10 @@ Plan make_plan(const PlanRequest& request, const Device& device) {
   plan.trials = request.trials;
   plan.budget_seconds = request.budget_seconds;
   const std::string text = read_text(plan.data);
-  plan.preset = request.preset.empty() ? "quick" : request.preset;
-  RunConfig llada;
-  double step = 0;  // seconds
-  if (request.runs.empty()) {
-    add_runs(plan, request);
-    if (has(request.without, "ablations")) drop_ablations(plan, "switched off");
-    plan.preset = choose_preset(request, plan, text, device);
-    llada = base_config(plan.preset, ObjectiveKind::llada, plan.set);
-    Pace pace;
-    if (plan.budget_seconds > 0) pace = measure_pace(plan.preset, plan.set, text, device);
-    set_steps(plan, llada, pace);
-    step = pace.llada;
-  } else {
-    take_runs(plan, request, static_cast<std::int64_t>(decode_utf8(text).size()));
-    llada = load_config(RunFolder(plan.runs.front().folder));
-    if (plan.budget_seconds > 0) step = step_seconds(llada, text, device);
-  }
-  plan_evaluation(plan, request.without, llada, text, step);
+  const Training training = request.study          ? plan_study(plan, request, text, device)
+                            : request.runs.empty() ? plan_training(plan, request, text, device)
+                                                   : plan_given(plan, request, text, device);
+  plan_evaluation(plan, request.without, training.llada, text, training.step_seconds);
   return plan;
 }
 

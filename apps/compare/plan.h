@@ -13,7 +13,7 @@
 
 namespace masque {
 
-enum class RunRole { trial, headline, judge, ablation };
+enum class RunRole { trial, headline, judge, ablation, study };
 const char* name_of(RunRole role);
 
 struct PlannedRun {
@@ -22,7 +22,9 @@ struct PlannedRun {
   ObjectiveKind objective = ObjectiveKind::llada;
   std::uint64_t seed = 1;
   std::int64_t steps = 0;
-  std::string group, setting;     // trial, ablation: what is varied, and to what
+  std::string group, setting;     // trial, ablation, study: what is varied, and to what
+  double data_fraction = 1;       // study: of the train split
+  std::int64_t epochs = 0;        // study: of that part
   std::vector<std::string> set;   // keys that differ from the headline's
   std::string weights = "model";  // or ema: what is evaluated
   std::string folder;             // the run's folder, relative to OUT, or of a run that was given
@@ -62,9 +64,14 @@ struct PlanRequest {
   std::vector<std::string> runs;     // trained already, instead of training
   std::string judge;                 // likewise
   std::vector<std::string> without;  // of part_names()
+  // The data-constrained study instead: each fraction of the train split, for each number of
+  // epochs.
+  bool study = false;
+  std::vector<double> fractions = {0.1, 1};
+  std::vector<std::int64_t> epochs = {1, 4, 16, 64};
 };
 
-// What --without can switch off: trials, chains, quality, and each group of ablations.
+// What --without can switch off: chains, quality, ablations, and each group of ablations.
 std::vector<std::string> part_names();
 
 // Times a few steps of each objective where there is a budget. InputError for what cannot be done.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "apps/compare/study.h"
 #include "models/dataset.h"
 #include "models/strategy.h"
 #include "models/utf8.h"
@@ -14,8 +15,9 @@ namespace {
 
 // Of a budget, over all seeds. The rest beyond training is for what takes longer than measured.
 constexpr double kNelboShare = 0.07, kChainShare = 0.07, kQualityShare = 0.12;
+constexpr double kStudyShare = 0.2;   // for the likelihoods of a study, which are all it evaluates
 constexpr double kForwardsAStep = 3;  // a training step takes as long as three forwards
-constexpr std::int64_t kMostDraws = 128, kLeastDraws = 8;
+constexpr std::int64_t kMostDraws = 128, kLeastDraws = 8, kStudyDraws = 32;
 constexpr std::int64_t kLeastWindows = 64;
 constexpr std::int64_t kMostChainWindows = 64, kLeastChainWindows = 4;
 constexpr std::int64_t kMostTexts = 64, kLeastTexts = 8;
@@ -26,6 +28,18 @@ constexpr std::int64_t kOtherOrders = 3;  // the chosen one; twice as many on va
 std::int64_t affordable(double seconds, double tokens_per_second, double tokens, std::int64_t least,
                         std::int64_t most) {
   return std::clamp(static_cast<std::int64_t>(seconds * tokens_per_second / tokens), least, most);
+}
+
+// Windows and draws of nelbo for these seconds a run. rate: tokens a second. Of a text too long for
+// the least draws, a part.
+void set_nelbo(EvaluationPlan& evaluation, double seconds, double rate, std::int64_t windows,
+               std::int64_t T) {
+  const std::int64_t scored =
+      affordable(seconds, rate, static_cast<double>(T * kLeastDraws),
+                 std::min(kLeastWindows, windows), std::max<std::int64_t>(1, windows));
+  if (scored < windows) evaluation.windows = scored;
+  evaluation.draws = 2 * affordable(seconds, rate, static_cast<double>(2 * scored * T),
+                                    kLeastDraws / 2, evaluation.draws / 2);
 }
 
 }  // namespace
@@ -45,21 +59,26 @@ void plan_evaluation(Plan& plan, const std::vector<std::string>& without, const 
   }
   const auto characters = static_cast<double>(decode_utf8(text).size());
   const double test = characters * (1 - training.train_fraction - training.val_fraction);
+  const auto windows = static_cast<std::int64_t>(test) / T;
+  const double rate =  // tokens a second through the model; infinite without a budget
+      kForwardsAStep * static_cast<double>(training.batch * T * training.accumulation) /
+      step_seconds;
+  if (is_study(plan)) {
+    evaluation = {};
+    evaluation.draws = kStudyDraws;
+    const auto lladas = std::count_if(plan.runs.begin(), plan.runs.end(), [](const auto& run) {
+      return run.objective == ObjectiveKind::llada;
+    });
+    if (plan.budget_seconds > 0) {
+      const double seconds = kStudyShare * plan.budget_seconds / static_cast<double>(lladas);
+      set_nelbo(evaluation, seconds, rate, windows, T);
+    }
+    return;
+  }
   if (plan.budget_seconds > 0) {
-    const double rate = kForwardsAStep *
-                        static_cast<double>(training.batch * T * training.accumulation) /
-                        step_seconds;
-    const auto windows = static_cast<std::int64_t>(test) / T;
     const double seeds = static_cast<double>(plan.seeds.size());
-    const double nelbo = kNelboShare * plan.budget_seconds / seeds;
     const double chains = kChainShare * plan.budget_seconds / seeds;
-    // Of a text too long for the least draws, a part.
-    const std::int64_t scored =
-        affordable(nelbo, rate, static_cast<double>(T * kLeastDraws),
-                   std::min(kLeastWindows, windows), std::max<std::int64_t>(1, windows));
-    if (scored < windows) evaluation.windows = scored;
-    evaluation.draws = 2 * affordable(nelbo, rate, static_cast<double>(2 * scored * T),
-                                      kLeastDraws / 2, kMostDraws / 2);
+    set_nelbo(evaluation, kNelboShare * plan.budget_seconds / seeds, rate, windows, T);
     evaluation.chain_windows =
         affordable(chains, rate, static_cast<double>(T * T * (kOrders + kOtherOrders)),
                    kLeastChainWindows, kMostChainWindows);

@@ -12,29 +12,13 @@
 #include <optional>
 
 #include "apps/compare/likelihoods.h"
+#include "apps/compare/seeds.h"
+#include "apps/compare/study.h"
 
 namespace masque {
 namespace {
 
 using Json = nlohmann::json;
-
-struct Mean {
-  double mean = 0;
-  Json across_seeds;  // [lo, hi], or null for one seed
-};
-
-Mean mean_of(const std::vector<double>& values) {
-  const auto n = static_cast<double>(values.size());
-  Mean result;
-  result.mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
-  if (values.size() < 2) return result;
-  double square = 0;
-  for (const double value : values) square += (value - result.mean) * (value - result.mean);
-  const double half =
-      student_t(static_cast<std::int64_t>(values.size()) - 1) * std::sqrt(square / (n - 1) / n);
-  result.across_seeds = {result.mean - half, result.mean + half};
-  return result;
-}
 
 std::vector<PlannedRun> runs_of(const Plan& plan, RunRole role) {
   std::vector<PlannedRun> runs;
@@ -82,7 +66,7 @@ Json headline_row(const Plan& plan, const Parts& parts, const Row& row,
     by_seed.push_back(nats_per_token(*all));
   }
   if (by_seed.empty()) return nullptr;
-  const Mean mean = mean_of(by_seed);
+  const SeedMean mean = mean_over_seeds(by_seed);
   return {{"model", name_of(row.objective)},
           {"estimator", row.estimator},
           {"order", row.order},
@@ -161,7 +145,7 @@ Json difference(const Plan& plan, const Parts& parts, const std::string& name, c
     }
   }
   if (by_seed.empty()) return nullptr;
-  const Mean mean = mean_of(by_seed);
+  const SeedMean mean = mean_over_seeds(by_seed);
   const auto named = [](const Row& row) {
     return Json{
         {"model", name_of(row.objective)}, {"estimator", row.estimator}, {"order", row.order}};
@@ -273,8 +257,9 @@ Json runs(const Plan& plan, const Parts& parts) {
 
 Json models(const Plan& plan, const Parts& parts) {
   Json list = Json::array();
+  const RunRole main_role = is_study(plan) ? RunRole::study : RunRole::headline;
   for (const ObjectiveKind objective : {ObjectiveKind::llada, ObjectiveKind::ar}) {
-    for (const PlannedRun& run : runs_of(plan, RunRole::headline)) {
+    for (const PlannedRun& run : runs_of(plan, main_role)) {
       const Json facts = made(parts, run_part(run));
       if (run.objective != objective || facts.is_null()) continue;
       list.push_back({{"name", name_of(objective)},
@@ -305,7 +290,8 @@ std::vector<std::string> missing_parts(const Plan& plan, const Parts& parts) {
   want(kSetting);
   for (const PlannedRun& run : plan.runs) {
     want(run_part(run));
-    if (run.role == RunRole::headline || run.role == RunRole::ablation) want(likelihood_part(run));
+    if (run.role == RunRole::trial || run.role == RunRole::judge) continue;
+    want(likelihood_part(run));
   }
   if (plan.evaluation.chain_windows > 0) want(kOrder);
   if (plan.evaluation.texts > 0) want(kQuality);
@@ -317,7 +303,7 @@ Json make_results(const Plan& plan, const Parts& parts) {
   results.update(parts.read(kSetting));
   std::vector<std::string> missing = missing_parts(plan, parts);
   // What was skipped for lack of time is there, and says so.
-  for (const PlannedRun& run : runs_of(plan, RunRole::ablation)) {
+  for (const PlannedRun& run : plan.runs) {
     const Json part = parts.read(run_part(run));
     if (part.is_object() && part.contains("skipped")) {
       missing.push_back(fmt::format("{}: {}", run.id, part.at("skipped").get<std::string>()));
@@ -335,6 +321,8 @@ Json make_results(const Plan& plan, const Parts& parts) {
   results["by_masked"] = curves(plan, parts, "by_masked", "points");
   results["by_position"] = curves(plan, parts, "by_position", "nats");
   results["ablations"] = ablations(plan, parts);
+  results["study"] = study_rows(plan, parts);
+  results["crossings"] = study_crossings(results.at("study"));
   const Json quality = parts.read(kQuality);
   for (const char* key : {"quality", "samples", "viewer"}) {
     results[key] = quality.is_null() ? Json::array() : quality.at(key);

@@ -47,10 +47,7 @@ int train_or_resume(const fs::path& folder, RunConfig config, const CompareText&
   // What was interrupted before its first checkpoint has nothing worth keeping.
   const bool resume = has_checkpoint(folder);
   if (!resume) fs::remove_all(folder);
-  Trainer trainer(
-      config, text.tokenizer,
-      split_tokens(text.tokens, config.training.train_fraction, config.training.val_fraction),
-      device);
+  Trainer trainer(config, text.tokenizer, split_tokens(text.tokens, config.training), device);
   if (resume) trainer.load(run_folder.checkpoint("last"));
   if (trainer.steps_done() >= config.training.steps) return 0;
   TrainingRun run(run_folder, config, text.tokenizer, trainer, device, TrainingRun::Log::brief);

@@ -47,6 +47,25 @@ const std::vector<Variation>& ablations() {
   return variations;
 }
 
+const std::vector<Variation>& study_arms() {
+  constexpr ObjectiveKind kLlada = ObjectiveKind::llada, kAr = ObjectiveKind::ar;
+  static const std::vector<Variation> arms = {
+      {kLlada, "LLaDA", "llada", "as the preset", {}},
+      {kAr, "AR", "ar", "as the preset", {}},
+      {kAr, "AR regularised", "ar-d1", "dropout 0.1", {"dropout=0.1"}},
+      {kAr, "AR regularised", "ar-d3", "dropout 0.3", {"dropout=0.3"}},
+      {kAr, "AR regularised", "ar-w1", "weight decay 1", {"weight_decay=1"}},
+      {kAr,
+       "AR regularised",
+       "ar-d2w1",
+       "dropout 0.2, weight decay 1",
+       {"dropout=0.2", "weight_decay=1"}},
+      {kAr, "AR masked inputs", "ar-m15", "15% of inputs masked", {"input_masking=0.15"}},
+      {kAr, "AR masked inputs", "ar-m30", "30% of inputs masked", {"input_masking=0.3"}},
+  };
+  return arms;
+}
+
 bool changes(const Variation& variation, const RunConfig& base) {
   RunConfig changed = base;
   for (const std::string& assignment : variation.set) set_key(changed, assignment);

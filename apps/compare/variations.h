@@ -1,5 +1,6 @@
-// What a comparison varies: settings tried before the headline, the same for both objectives, and
-// ablations, each of which changes one thing.
+// What a comparison varies: settings tried before the headline, the same for both objectives;
+// ablations, each of which changes one thing; and what the data-constrained study sets side by
+// side.
 #pragma once
 
 #include <string>
@@ -22,6 +23,8 @@ struct Variation {
   std::string weights = "model";  // or ema: what is evaluated
 };
 const std::vector<Variation>& ablations();
+// Of the data-constrained study (study.h): groups, and the settings tried within each.
+const std::vector<Variation>& study_arms();
 
 // Whether it would differ from `base`: a dropout of 0.1 is none where the base has it.
 bool changes(const Variation& variation, const RunConfig& base);

@@ -16,6 +16,13 @@ Document make_document(const Results& results) {
   document.subtitle =
       fmt::format("masque compare, {}, {}; {}", root.text("started"),
                   duration(root.number("seconds")), root["environment"].text("device"));
+  if (is_study(results)) {
+    document.title = fmt::format("Epochs over little text: LLaDA and AR on {}", results.file());
+    document.answer = study_answer(results);
+    document.sections = {reading_section(results), study_section(results),
+                         protocol_section(results), missing_section(results)};
+    return document;
+  }
   document.answer = answer(results);
   document.sections = {
       reading_section(results),  headline_section(results), difference_section(results),

@@ -1,5 +1,5 @@
-// What a report says about results.json, in order. Every section is always there; one whose list is
-// empty says that it was not part of the comparison.
+// What a report says about results.json, in order. Every section of a comparison is always there;
+// one whose list is empty says that it was not part of it.
 #pragma once
 
 #include <string>
@@ -27,6 +27,11 @@ Section ablation_section(const Results& results);
 Section estimate_section(const Results& results);
 Section protocol_section(const Results& results);
 Section missing_section(const Results& results);
+
+// Of `masque compare --study`, which has these instead of all but reading, protocol and missing.
+bool is_study(const Results& results);
+std::vector<std::string> study_answer(const Results& results);
+Section study_section(const Results& results);
 
 extern const char* const kNotPart;  // the sentence of an empty section
 

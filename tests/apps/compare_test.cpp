@@ -233,6 +233,13 @@ TEST_CASE("compare refuses what it cannot do in one line", "[compare][cpu]") {
   CHECK_THAT(refusal(with(data, {"--judge", "x"})), Contains("with --runs only"));
   CHECK_THAT(refusal({"--data", small.text(), "--preset", "tini"}), Contains("did you mean tiny"));
   CHECK_THAT(refusal(with(data, {"--set", "dropout=2"})), Contains("dropout"));
+  const std::vector<std::string> study = with(data, {"--study"});
+  CHECK_THAT(refusal(with(study, {"--trials", "2"})), Contains("leave out --runs, --trials"));
+  CHECK_THAT(refusal(with(data, {"--epochs", "2"})), Contains("are of the grid of --study"));
+  CHECK_THAT(refusal(with(study, {"--epochs", "2,2"})), Contains("--epochs 2,2"));
+  CHECK_THAT(refusal(with(study, {"--fractions", "1.5"})), Contains("--fractions 1.5"));
+  CHECK_THAT(refusal(with(study, {"--fractions", "0.001,1"})),
+             Contains("is 3 of 3200 tokens, fewer than a window of 64"));
   fs::create_directories(small.out());
   spill(small.folder() / "out" / "notes.txt", "mine");
   CHECK_THAT(small.compare(data).err, Contains("holds no comparison"));

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "kernels/backend.h"
+#include "models/config.h"
 #include "models/tokenizer.h"
 #include "tests/support/catch.h"
 #include "tests/support/scratch.h"
@@ -34,6 +35,11 @@ TEST_CASE("splits cut in order by fraction", "[cpu]") {
   CHECK(nanogpt.train.size() == 92);
   CHECK(nanogpt.val.size() == 11);
   CHECK(nanogpt.test.empty());
+  TrainingConfig training;
+  training.data_fraction = 0.5;
+  CHECK(split_tokens(tokens, training).train == ramp(41));
+  CHECK(split_tokens(tokens, training).val == splits.val);
+  CHECK(split_tokens(tokens, training).test == splits.test);
   // 10·(0.7 + 0.1) is 7.999… in binary.
   CHECK(split_tokens(ramp(10), 0.7, 0.1).val.size() == 1);
   for (const auto& fractions : std::vector<std::pair<double, double>>{

@@ -294,8 +294,9 @@ Json empty_compare_results() {
                          {"budget_seconds", 7200},
                          {"flops", "6 a weight and token, and attention's products."}};
   results["baselines"] = {{"unigram", Json()}, {"bigram", Json()}};
-  for (const char* key : {"models", "runs", "estimates", "headline", "differences", "by_masked",
-                          "by_position", "samples", "quality", "ablations", "viewer"}) {
+  for (const char* key :
+       {"models", "runs", "estimates", "headline", "differences", "by_masked", "by_position",
+        "samples", "quality", "ablations", "study", "crossings", "viewer"}) {
     results[key] = Json::array();
   }
   return results;
