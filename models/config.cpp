@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "core/check.h"
+#include "models/strict_json.h"
 
 namespace masque {
 namespace {
@@ -18,6 +19,7 @@ using Json = nlohmann::json;
 using Pointer = std::variant<std::int64_t*, std::uint64_t*, double*, bool*, std::string*>;
 
 constexpr double kMost = 1e12;
+constexpr double kMostWide = 1 << 24;   // of a side of a matrix, so that products of two fit
 constexpr double kBelowOne = 1 - 1e-9;  // the largest value of what must be below 1
 
 // One key of config.json and --set: where it lives and what it may be.
@@ -48,12 +50,12 @@ const std::vector<Field>& fields() {
   using M = ModelConfig;
   using T = TrainingConfig;
   static const std::vector<Field> table = {
-      model_field("vocab_size", &M::vocab_size),
-      model_field("context", &M::context, 1),
+      model_field("vocab_size", &M::vocab_size, 0, kMostWide),
+      model_field("context", &M::context, 1, kMostWide),
       model_field("layers", &M::layers, 1, 1000),
-      model_field("heads", &M::heads, 1),
-      model_field("width", &M::width, 1),
-      model_field("mlp_width", &M::mlp_width),
+      model_field("heads", &M::heads, 1, kMostWide),
+      model_field("width", &M::width, 1, kMostWide),
+      model_field("mlp_width", &M::mlp_width, 0, kMostWide),
       model_field("norm", &M::norm, 0, 0, {"layernorm", "rmsnorm"}),
       model_field("norm_eps", &M::norm_eps, 1e-12, 1),
       model_field("mlp", &M::mlp, 0, 0, {"gelu_tanh", "swiglu"}),
@@ -116,7 +118,7 @@ void check_range(const Field& field, double value) {
 // Reads a JSON value into a field, checking type and range.
 void assign(const Field& field, RunConfig& config, const Json& value) {
   const auto wrong = [&](const char* wanted) {
-    return InputError(fmt::format("{} = {}: must be {}", field.key, value.dump(), wanted));
+    return InputError(fmt::format("{} = {}: must be {}", field.key, shown(value), wanted));
   };
   const auto assign_to = [&](auto* target) {
     using Value = std::remove_pointer_t<decltype(target)>;
@@ -272,8 +274,16 @@ RunConfig config_from_json(const Json& json) {
     }
   }
   if (json.contains("data") && json["data"].is_object()) {
-    config.data.file = json["data"].value("file", "");
-    config.data.characters = json["data"].value("characters", std::int64_t{0});
+    const Json file = json["data"].value("file", Json("")),
+               characters = json["data"].value("characters", Json(0));
+    if (!file.is_string() || !characters.is_number_integer() || characters < 0 ||
+        characters > kMost) {
+      throw InputError(
+          fmt::format("config.json: data.file {} and data.characters {}: must be a "
+                      "string and a count",
+                      shown(file), shown(characters)));
+    }
+    config.data = {file, characters};
   }
   if (config.model.vocab_size == 0) throw InputError("config.json: model.vocab_size is missing");
   return resolve(config);

@@ -1,10 +1,9 @@
 #include "models/run.h"
 
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "core/check.h"
+#include "models/strict_json.h"
 
 namespace masque {
 namespace {
@@ -25,15 +24,8 @@ void read_parameters(const Safetensors& tensors, const std::string& prefix,
 
 RunConfig load_config(const RunFolder& folder) {
   folder.require();
-  std::ifstream stream(folder.config());
-  std::stringstream text;
-  text << stream.rdbuf();
-  const auto json = nlohmann::json::parse(text.str(), nullptr, false);
-  if (json.is_discarded()) {
-    throw InputError(fmt::format("{}: is not JSON; restore it from a copy of the run",
-                                 folder.config().string()));
-  }
-  return config_from_json(json);
+  return config_from_json(read_strict_json(
+      folder.config(), {folder.config().string(), "restore it from a copy of the run"}));
 }
 
 Run load_run(const std::filesystem::path& path, const std::string& which, const Device& device) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "models/strict_json.h"
 #include "models/utf8.h"
 
 namespace masque {
@@ -18,16 +19,19 @@ namespace {
 constexpr std::array<const char*, Tokenizer::kSpecials> kSpecialNames = {"[PAD]", "[MASK]",
                                                                          "[START]", "[END]"};
 
+constexpr const char* kMend = "use the tokenizer.json that training wrote";
+// tokenizer.json of so many fits kMostJsonBytes.
+constexpr std::size_t kMostCharacters = 65536;
+
 [[noreturn]] void reject(const std::filesystem::path& file, const std::string& reason) {
-  throw InputError(
-      fmt::format("{}: {}: use the tokenizer.json that training wrote", file.string(), reason));
+  throw InputError(fmt::format("{}: {}: {}", file.string(), reason, kMend));
 }
 
 // The single code point of element `index` of "characters".
 char32_t character_of(const nlohmann::json& element, std::size_t index,
                       const std::filesystem::path& file) {
   if (!element.is_string()) {
-    reject(file, fmt::format("characters[{}] is {}, not a string", index, element.dump()));
+    reject(file, fmt::format("characters[{}] is {}, not a string", index, shown(element)));
   }
   const std::u32string code_points = decode_utf8(element.get_ref<const std::string&>());
   if (code_points.size() != 1) {
@@ -50,30 +54,31 @@ Tokenizer Tokenizer::from_text(std::string_view text) {
     throw InputError("the text is empty: a tokenizer needs at least one character");
   }
   std::vector<bool> seen(0x110000);
-  for (const char32_t character : decode_utf8(text)) seen[character] = true;
+  char32_t largest = 0;
+  for (const char32_t character : decode_utf8(text)) {
+    seen[character] = true;
+    largest = std::max(largest, character);
+  }
   std::vector<char32_t> characters;
-  for (std::size_t value = 0; value < seen.size(); ++value) {
-    if (seen[value]) characters.push_back(static_cast<char32_t>(value));
+  for (char32_t character = 0; character <= largest; ++character) {
+    if (seen[character]) characters.push_back(character);
+  }
+  if (characters.size() > kMostCharacters) {
+    throw InputError(fmt::format("the text has {} different characters, more than {}: give text",
+                                 characters.size(), kMostCharacters));
   }
   return Tokenizer(std::move(characters));
 }
 
 Tokenizer Tokenizer::load(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) throw InputError(fmt::format("cannot read the tokenizer {}", file.string()));
-  nlohmann::json json;
-  try {
-    json = nlohmann::json::parse(stream);
-  } catch (const nlohmann::json::parse_error& error) {
-    reject(file, fmt::format("is not JSON (byte {})", error.byte));
-  }
+  const nlohmann::json json = read_strict_json(file, {file.string(), kMend, 2});
   if (!json.is_object()) reject(file, "is not a JSON object");
   if (const auto type = json.value("type", nlohmann::json()); type != "character") {
-    reject(file, fmt::format("type is {}, not \"character\"", type.dump()));
+    reject(file, fmt::format("type is {}, not \"character\"", shown(type)));
   }
   const auto specials = json.value("specials", nlohmann::json());
   if (specials != nlohmann::json(kSpecialNames)) {
-    reject(file, fmt::format("specials are {}, not {}", specials.dump(),
+    reject(file, fmt::format("specials are {}, not {}", shown(specials),
                              nlohmann::json(kSpecialNames).dump()));
   }
   const auto elements = json.value("characters", nlohmann::json());

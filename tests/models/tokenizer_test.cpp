@@ -94,7 +94,7 @@ TEST_CASE("a wrong tokenizer.json says what is wrong", "[cpu]") {
     CHECK_THROWS_AS(Tokenizer::load(file), InputError);
     CHECK_THROWS_WITH(Tokenizer::load(file), Contains(expected));
   };
-  reason("{", "is not JSON (byte");
+  reason("{", "is not JSON at its byte");
   reason("", "is not JSON");
   reason("[]", "is not a JSON object");
   reason("{}", "type is null");
