@@ -1,0 +1,131 @@
+// Any bytes may be in a file of a stranger: every reader either reads them or throws InputError,
+// and takes no memory that the file's size does not justify. One program a reader (libFuzzer),
+// whose name MASQUE_READER is; with MASQUE_FUZZ_SEEDS=FOLDER it writes what our own writers write
+// there, to begin from.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "core/check.h"
+#include "models/config.h"
+#include "models/dataset.h"
+#include "models/safetensors.h"
+#include "models/strict_json.h"
+#include "models/tokenizer.h"
+
+namespace masque {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kText = "A line of text: ∅ é 😀.\nAnd another, 12 34.\n";
+
+// A file in memory.
+class MemoryFile {
+ public:
+  MemoryFile(const std::uint8_t* bytes, std::size_t size) : handle_(memfd_create("fuzz", 0)) {
+    if (handle_ < 0 || ::write(handle_, bytes, size) != static_cast<ssize_t>(size)) std::abort();
+  }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  ~MemoryFile() { ::close(handle_); }
+  fs::path path() const { return "/proc/self/fd/" + std::to_string(handle_); }
+
+ private:
+  int handle_;
+};
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+void read_safetensors(const fs::path& file) {
+  const Safetensors tensors(file);
+  std::size_t bytes = 0;
+  for (const auto& entry : tensors.entries()) {
+    const Shape& shape = entry.second.shape;
+    require(entry.second.bytes.size() ==
+            static_cast<std::size_t>(shape.count()) * size_of(entry.second.dtype));
+    bytes += entry.second.bytes.size();
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      std::vector<std::byte> values(static_cast<std::size_t>(shape.count()) * size_of(dtype));
+      tensors.read(entry.first, shape, dtype, values.data());
+    }
+  }
+  require(bytes <= fs::file_size(file));
+}
+
+void read_tokenizer(const fs::path& file) {
+  const Tokenizer tokenizer = Tokenizer::load(file);
+  std::vector<std::int32_t> all;
+  for (std::int32_t id = Tokenizer::kSpecials; id < tokenizer.vocab_size(); ++id) all.push_back(id);
+  require(tokenizer.encode(tokenizer.decode(all)) == all);
+}
+
+void read_config(const fs::path& file) {
+  const RunConfig config = config_from_json(read_strict_json(file, {"config.json", "mend it"}));
+  require(to_json(config_from_json(to_json(config))) == to_json(config));
+}
+
+void read_corpus(const fs::path& file) {
+  const std::string text = read_text(file);
+  const Tokenizer tokenizer = Tokenizer::from_text(text);
+  const std::vector<std::int32_t> tokens = tokenizer.encode(text);
+  require(tokenizer.decode(tokens) == text);
+  std::int64_t scored = 0;
+  for (const Window& window : cover(static_cast<std::int64_t>(tokens.size()), 4)) {
+    scored += window.length - window.scored_from;
+  }
+  require(scored == static_cast<std::int64_t>(tokens.size()));
+}
+
+void seed_safetensors(const fs::path& file) {
+  const std::vector<float> floats(6, 0.5F);
+  const std::vector<double> doubles(2, 0.25);
+  const HostArray arrays[] = {{"wte.weight", {2, 3}, DType::f32, floats.data()},
+                              {"norm.weight", {2}, DType::f64, doubles.data()}};
+  write_safetensors(file, arrays, {{"format", "masque"}});
+}
+
+void seed_tokenizer(const fs::path& file) {
+  Tokenizer::from_text(kText).save(file);
+}
+
+void seed_config(const fs::path& file) {
+  RunConfig config;
+  config.model.vocab_size = 69;
+  write_file(file, to_json(resolve(config)).dump(2));
+}
+
+void seed_corpus(const fs::path& file) {
+  write_file(file, std::string(kText));
+}
+
+}  // namespace
+}  // namespace masque
+
+#define MASQUE_NAME(verb, reader) masque::verb##_##reader
+#define MASQUE_FUNCTION(verb, reader) MASQUE_NAME(verb, reader)
+
+extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
+  if (const char* folder = std::getenv("MASQUE_FUZZ_SEEDS")) {
+    MASQUE_FUNCTION(seed, MASQUE_READER)(masque::fs::path(folder) / "written");
+    std::exit(0);
+  }
+  return 0;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+  const masque::MemoryFile file(bytes, size);
+  try {
+    MASQUE_FUNCTION(read, MASQUE_READER)(file.path());
+  } catch (const masque::InputError&) {
+  }
+  return 0;
+}
