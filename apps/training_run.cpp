@@ -13,6 +13,7 @@
 #include "core/products.h"
 #include "models/dataset.h"
 #include "models/device_sampler.h"
+#include "models/files.h"
 
 namespace masque {
 namespace {

@@ -1,4 +1,4 @@
-// safetensors files and atomic writes (docs/checkpoint-format.md).
+// safetensors files (docs/checkpoint-format.md).
 #pragma once
 
 #include <cstddef>
@@ -19,11 +19,6 @@ struct HostArray {
   DType dtype = DType::f32;  // f32 or f64
   const void* data = nullptr;
 };
-
-// Writes to a temporary name beside `file`, flushes, and renames: a reader sees the old file or the
-// whole new one. Error naming the file and the reason where the system refuses.
-void write_file(const std::filesystem::path& file, std::span<const std::byte> bytes);
-void write_file(const std::filesystem::path& file, const std::string& text);
 
 // Arrays of f64 come first in the file, so that each is aligned to its own size.
 void write_safetensors(const std::filesystem::path& file, std::span<const HostArray> arrays,

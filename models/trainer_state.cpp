@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "core/check.h"
+#include "models/files.h"
 #include "models/run.h"
 #include "models/trainer.h"
 

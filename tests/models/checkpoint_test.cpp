@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "kernels/backend.h"
+#include "models/files.h"
 #include "tests/support/catch.h"
 #include "tests/support/scratch.h"
 
@@ -147,20 +148,6 @@ TEST_CASE("a malformed safetensors header is refused", "[cpu]") {
   CHECK_THROWS_WITH(Safetensors(file), Contains("over the limit"));
   CHECK_THROWS_WITH(Safetensors(scratch / "absent"), Contains("cannot be read"));
   CHECK_THROWS_WITH(Safetensors(scratch / "."), Contains("cannot be read"));
-}
-
-TEST_CASE("a write that fails leaves what was there", "[cpu]") {
-  const Scratch scratch;
-  write_file(scratch / "note", std::string("first"));
-  write_file(scratch / "note", std::string("second"));
-  CHECK(slurp(scratch / "note") == "second");
-  CHECK_THROWS_WITH(write_file(scratch / "none/note", std::string("x")),
-                    Contains("cannot write") && Contains("No such file"));
-
-  fs::create_directories(scratch / "folder/inner");
-  CHECK_THROWS_AS(write_file(scratch / "folder", std::string("x")), Error);
-  CHECK(fs::exists(scratch / "folder/inner"));
-  CHECK(entries_in(scratch / ".") == 2);
 }
 
 TEST_CASE("a run folder keeps the newest checkpoints, best and last", "[cpu]") {
