@@ -224,37 +224,48 @@ void check_extents(const Reader& reader, std::vector<Extent>& extents, std::uint
 
 }  // namespace
 
-void write_safetensors(const std::filesystem::path& file, std::span<const HostArray> arrays,
-                       const std::map<std::string, std::string>& metadata) {
+std::vector<NamedBytes> safetensors_parts(std::span<const HostArray> arrays,
+                                          const std::map<std::string, std::string>& metadata,
+                                          std::string& header) {
   std::vector<HostArray> ordered(arrays.begin(), arrays.end());
   std::stable_sort(ordered.begin(), ordered.end(), [](const HostArray& a, const HostArray& b) {
     return size_of(a.dtype) > size_of(b.dtype);
   });
-  nlohmann::json header = nlohmann::json::object();
-  if (!metadata.empty()) header[kMetadata] = metadata;
-  std::vector<std::span<const std::byte>> parts(1);
+  nlohmann::json json = nlohmann::json::object();
+  if (!metadata.empty()) json[kMetadata] = metadata;
+  std::vector<NamedBytes> parts = {{"header", {}}};
   std::uint64_t offset = 0;
   for (const HostArray& array : ordered) {
     CHECK(array.dtype != DType::i32, "safetensors {}: i32 is not supported", array.name);
-    CHECK(!header.contains(array.name), "safetensors {}: written twice", array.name);
+    CHECK(!json.contains(array.name), "safetensors {}: written twice", array.name);
     const std::size_t bytes = static_cast<std::size_t>(array.shape.count()) * size_of(array.dtype);
     nlohmann::json sizes = nlohmann::json::array();
     for (int axis = 0; axis < array.shape.rank(); ++axis) sizes.push_back(array.shape[axis]);
-    header[array.name] = {{"dtype", format_name(array.dtype)},
-                          {"shape", sizes},
-                          {"data_offsets", {offset, offset + bytes}}};
-    parts.emplace_back(static_cast<const std::byte*>(array.data), bytes);
+    json[array.name] = {{"dtype", format_name(array.dtype)},
+                        {"shape", sizes},
+                        {"data_offsets", {offset, offset + bytes}}};
+    parts.push_back({array.name, {static_cast<const std::byte*>(array.data), bytes}});
     offset += bytes;
   }
 
-  std::string text = header.dump();
+  std::string text = json.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');  // so that the data start at a multiple of 8
   const std::uint64_t length = text.size();
-  std::string prefix(kLengthBytes, '\0');
-  std::memcpy(prefix.data(), &length, kLengthBytes);
-  prefix += text;
-  parts[0] = std::as_bytes(std::span(prefix));
-  write_file(file, parts);
+  header.assign(kLengthBytes, '\0');
+  std::memcpy(header.data(), &length, kLengthBytes);
+  header += text;
+  parts[0].bytes = std::as_bytes(std::span(header));
+  return parts;
+}
+
+void write_safetensors(const std::filesystem::path& file, std::span<const HostArray> arrays,
+                       const std::map<std::string, std::string>& metadata) {
+  std::string header;
+  std::vector<std::span<const std::byte>> bytes;
+  for (const NamedBytes& part : safetensors_parts(arrays, metadata, header)) {
+    bytes.push_back(part.bytes);
+  }
+  write_file(file, bytes);
 }
 
 Safetensors::Safetensors(const std::filesystem::path& file) : file_(file) {

@@ -20,7 +20,16 @@ struct HostArray {
   const void* data = nullptr;
 };
 
-// Arrays of f64 come first in the file, so that each is aligned to its own size.
+struct NamedBytes {
+  std::string name;
+  std::span<const std::byte> bytes;
+};
+
+// The bytes of a safetensors file: "header", then each array by its name. They lie in `header`,
+// which is filled, and in the arrays. Those of f64 come first, so that each is aligned to its size.
+std::vector<NamedBytes> safetensors_parts(std::span<const HostArray> arrays,
+                                          const std::map<std::string, std::string>& metadata,
+                                          std::string& header);
 void write_safetensors(const std::filesystem::path& file, std::span<const HostArray> arrays,
                        const std::map<std::string, std::string>& metadata);
 
