@@ -187,8 +187,9 @@ void write_file(const fs::path& file, const std::string& text) {
 void make_folder(const fs::path& folder) {
   if (fs::is_directory(folder)) return;
   if (folder.has_parent_path()) make_folder(folder.parent_path());
-  if (insist([&] { return files().mkdir(folder); }) < 0 && !fs::is_directory(folder)) {
-    fail("make", folder, errno);
+  if (insist([&] { return files().mkdir(folder); }) < 0) {
+    const int reason = errno;
+    if (!fs::is_directory(folder)) fail("make", folder, reason);
   }
   sync_folder(folder_of(folder));
 }
@@ -226,10 +227,13 @@ void replace_folder(const fs::path& from, const fs::path& to) {
   const auto move = [&](const fs::path& source, const fs::path& target) {
     require("write", to, [&] { return files().rename(source, target); });
   };
-  fs::path old = from;
   if (!fs::exists(to)) {
     move(from, to);
-  } else if (insist([&] { return files().exchange(from, to); }) < 0) {
+    sync_folder(folder_of(to));
+    return;
+  }
+  fs::path old = from;
+  if (insist([&] { return files().exchange(from, to); }) < 0) {
     if (errno != EINVAL && errno != ENOSYS) fail("write", to, errno);
     old += ".old";  // a file system that cannot exchange
     remove_tree(old);
@@ -241,8 +245,7 @@ void replace_folder(const fs::path& from, const fs::path& to) {
       throw;
     }
   }
-  // First, so that what a crash may bring back is whole.
-  sync_folder(folder_of(to));
+  sync_folder(folder_of(to));  // first, so that what a crash may bring back is whole
   remove_tree(old);
 }
 

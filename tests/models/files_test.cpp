@@ -90,7 +90,7 @@ TEST_CASE("lines that could not be written go out with the next", "[cpu]") {
   const WithFileSystem replaced(faulty);
   LineFile lines;
   lines.open(scratch / "lines");
-  faulty.fail_at("lines", EACCES);
+  faulty.fail(0, EACCES);
   CHECK_THROWS_WITH(lines.append("one"), Contains("lines: Permission denied; allow this user"));
   faulty.heal();
   lines.append("two");

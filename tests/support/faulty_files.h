@@ -1,9 +1,10 @@
-// File layers for tests: one that fails, one that remembers what it was asked.
+// A file layer that fails where a test says so.
 #pragma once
 
 #include <cerrno>
 #include <cstdint>
 #include <limits>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,23 +21,27 @@ class FaultyFiles : public FileSystem {
   // take half of what they are given, and all else works.
   void fail(std::int64_t first, int reason,
             std::int64_t count = std::numeric_limits<std::int64_t>::max() / 2) {
+    const std::lock_guard guard(mutex_);
     done_ = 0;
     first_ = first;
     last_ = first + count;
     reason_ = reason;
-    only_.clear();
   }
-  // Only those on a path that holds `part`.
-  void fail_at(const std::string& part, int reason) {
-    fail(0, reason);
+  // From now on only operations on a path that holds `part` count.
+  void only(const std::string& part) {
+    const std::lock_guard guard(mutex_);
     only_ = part;
   }
   void heal() { fail(0, 0, 0); }
-  std::int64_t operations() const { return done_; }  // since the last of the above
+  std::int64_t operations() const {  // counted since the last fail() or heal()
+    const std::lock_guard guard(mutex_);
+    return done_;
+  }
 
   int open(const Path& file, int flags) override {
     if (refuses(file)) return -1;
     const int fd = FileSystem::open(file, flags);
+    const std::lock_guard guard(mutex_);
     if (fd >= 0) opened_.emplace_back(fd, file);
     return fd;
   }
@@ -47,6 +52,7 @@ class FaultyFiles : public FileSystem {
   }
   int fsync(int fd) override { return refuses(path_of(fd)) ? -1 : 0; }
   int close(int fd) override {
+    const std::lock_guard guard(mutex_);
     std::erase_if(opened_, [fd](const auto& each) { return each.first == fd; });
     return FileSystem::close(fd);
   }
@@ -69,6 +75,7 @@ class FaultyFiles : public FileSystem {
 
  private:
   bool counts(const Path& path) {
+    const std::lock_guard guard(mutex_);
     if (!only_.empty() && path.string().find(only_) == std::string::npos) return false;
     const std::int64_t number = done_++;
     return number >= first_ && number < last_;
@@ -79,12 +86,14 @@ class FaultyFiles : public FileSystem {
     return true;
   }
   Path path_of(int fd) const {
+    const std::lock_guard guard(mutex_);
     for (const auto& each : opened_) {
       if (each.first == fd) return each.second;
     }
     return {};
   }
 
+  mutable std::mutex mutex_;
   std::int64_t done_ = 0, first_ = 0, last_ = 0;
   int reason_ = 0;
   std::string only_;
