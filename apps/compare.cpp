@@ -15,7 +15,7 @@
 #include "apps/presets.h"
 #include "apps/report/report.h"
 #include "core/check.h"
-#include "models/safetensors.h"
+#include "models/files.h"
 
 namespace masque {
 namespace {

@@ -96,6 +96,7 @@ int train(const TrainOptions& options) {
   const RunFolder folder(options.run);
   const Device device = apply(options.common);
   if (options.resume) folder.require();
+  const RunLock lock = options.resume && !options.dry_run ? folder.lock() : RunLock();
   if (!options.resume && options.objective.empty()) {
     throw InputError("--objective is missing: give llada or ar");
   }
@@ -127,7 +128,9 @@ int train(const TrainOptions& options) {
     return 0;
   }
   if (options.resume) {
-    trainer.load(folder.checkpoint("last"));
+    const WholeCheckpoint last = folder.whole_checkpoint("last", Scope::everything);
+    if (!last.note.empty()) fmt::print(stderr, "{}\n", last.note);
+    trainer.load(last.folder);
     if (trainer.steps_done() >= config.training.steps) {
       throw InputError(fmt::format("{}: its {} steps are done; give --steps N to go on for longer",
                                    options.run, trainer.steps_done()));

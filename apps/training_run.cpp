@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -13,6 +14,7 @@
 #include "core/products.h"
 #include "models/dataset.h"
 #include "models/device_sampler.h"
+#include "models/files.h"
 
 namespace masque {
 namespace {
@@ -37,15 +39,17 @@ TrainingRun::TrainingRun(RunFolder folder, RunConfig config, Tokenizer tokenizer
       device_(device),
       log_(log),
       progress_(config_.training.steps, trainer.steps_done()),
+      writer_(folder_, config_.training.keep,
+              [this](const std::string& text) { progress_.line(text); }),
       logged_tokens_(trainer.tokens_seen()) {}
 
 void TrainingRun::create() {
-  folder_.create();
+  lock_ = folder_.create();
   write_file(folder_.config(), to_json(config_).dump(2) + "\n");
   tokenizer_.save(folder_.tokenizer());
   write_file(folder_.environment(), environment(device_).dump(2) + "\n");
-  std::filesystem::create_directories(folder_.samples());
-  metrics_file_.open(folder_.metrics(), std::ios::app);
+  make_folder(folder_.samples());
+  metrics_file_.open(folder_.metrics());
 }
 
 void TrainingRun::reopen() {
@@ -59,7 +63,7 @@ void TrainingRun::reopen() {
   }
   write_file(folder_.metrics(), kept);
   write_file(folder_.config(), to_json(config_).dump(2) + "\n");
-  metrics_file_.open(folder_.metrics(), std::ios::app);
+  metrics_file_.open(folder_.metrics());
   saved_step_ = trainer_.steps_done();
   reuse_products();
   progress_.line(fmt::format("resumed at step {}", trainer_.steps_done()));
@@ -79,6 +83,7 @@ int TrainingRun::go() {
   while (trainer_.steps_done() < training.steps && interrupt_signal() == 0) {
     const auto start = std::chrono::steady_clock::now();
     trainer_.step();
+    writer_.poll();
     const std::int64_t step = trainer_.steps_done();
     const auto due = [&](std::int64_t every) {
       return step % every == 0 || step == training.steps;
@@ -95,12 +100,14 @@ int TrainingRun::go() {
     if (due(training.save_every) && saved_step_ != step) save(!trainer_.has_val());
   }
   if (interrupt_signal() == 0) {
+    finish();
     if (log_ == Log::brief) return 0;
     progress_.line(
         fmt::format("done in {}: {}", duration(progress_.seconds()), folder_.path().string()));
     return 0;
   }
   if (saved_step_ != trainer_.steps_done()) save(!trainer_.has_val());
+  finish();
   progress_.line(fmt::format("interrupted and saved at step {}", trainer_.steps_done()));
   if (log_ == Log::full) {
     progress_.line(fmt::format("go on with: masque train {} --resume", folder_.path().string()));
@@ -182,8 +189,10 @@ void TrainingRun::sample() {
         model.context, excluded, options);
   }
   const auto ids = std::span<const std::int32_t>(result.ids).subspan(skip);
-  write_file(folder_.samples() / fmt::format("step_{}.txt", trainer_.steps_done()),
-             tokenizer_.decode(ids) + "\n");
+  attempt(told_samples_, [&] {
+    write_file(folder_.samples() / fmt::format("step_{}.txt", trainer_.steps_done()),
+               tokenizer_.decode(ids) + "\n");
+  });
   std::string line = tokenizer_.decode(ids.first(std::min(ids.size(), kShownCharacters)));
   for (std::size_t at = 0; (at = line.find('\n', at)) != std::string::npos; at += 3) {
     line.replace(at, 1, " / ");
@@ -192,10 +201,37 @@ void TrainingRun::sample() {
 }
 
 void TrainingRun::save(bool best) {
-  folder_.save_checkpoint(trainer_.steps_done(), best, config_.training.keep,
-                          [&](const std::filesystem::path& to) { trainer_.save(to); });
-  if (on_gpu(device_)) write_file(folder_.products(), product_algorithms(device_));
+  writer_.save(trainer_.snapshot(), best);
   saved_step_ = trainer_.steps_done();
+  if (!on_gpu(device_)) return;
+  const std::string products = product_algorithms(device_);
+  if (products == saved_products_) return;
+  attempt(told_products_, [&] {
+    write_file(folder_.products(), products);
+    saved_products_ = products;
+  });
+}
+
+void TrainingRun::finish() {
+  attempt(told_metrics_, [&] { metrics_file_.flush(); });
+  if (metrics_file_.kept() > 0) {
+    progress_.line(fmt::format("{}: its last {} bytes could not be written and are lost",
+                               folder_.metrics().string(), metrics_file_.kept()));
+  }
+  writer_.finish();
+}
+
+template <class Work>
+void TrainingRun::attempt(bool& told, Work work) {
+  try {
+    work();
+    told = false;
+  } catch (const Error& error) {
+    if (!std::exchange(told, true)) {
+      progress_.line(
+          fmt::format("step {}: {}; training goes on", trainer_.steps_done(), error.what()));
+    }
+  }
 }
 
 void TrainingRun::write_metrics(const Json& line) {
@@ -204,11 +240,7 @@ void TrainingRun::write_metrics(const Json& line) {
                {"epoch", trainer_.epoch()},
                {"seconds", progress_.seconds()}};
   full.update(line);
-  metrics_file_ << full.dump() << '\n' << std::flush;
-  if (!metrics_file_) {
-    throw Error(
-        fmt::format("{}: cannot be written; is the disk full?", folder_.metrics().string()));
-  }
+  attempt(told_metrics_, [&] { metrics_file_.append(full.dump()); });
 }
 
 }  // namespace masque

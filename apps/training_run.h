@@ -2,13 +2,14 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "apps/common.h"
 #include "models/checkpoint.h"
+#include "models/checkpoint_writer.h"
 #include "models/config.h"
+#include "models/files.h"
 #include "models/tokenizer.h"
 #include "models/trainer.h"
 
@@ -22,9 +23,11 @@ class TrainingRun {
   TrainingRun(RunFolder folder, RunConfig config, Tokenizer tokenizer, Trainer& trainer,
               Device device, Log log = Log::full);
 
-  void create();  // a new folder with config, tokenizer and environment
+  void create();  // a new folder, locked, with config, tokenizer and environment
   void reopen();  // an old one: drops what metrics.jsonl says of steps after the trainer's
-  int go();       // trains to the last step; 0, or 130 or 143 when interrupted, saved either way
+  // Trains to the last step; 0, or 130 or 143 when interrupted, saved either way. What cannot be
+  // written is told of and does not end it; Error where it cannot be saved at the end.
+  int go();
 
  private:
   void report_skipped();
@@ -34,6 +37,10 @@ class TrainingRun {
   void save(bool best);
   void reuse_products();
   void write_metrics(const nlohmann::json& line);
+  void finish();
+  // Runs work; an Error is told once, until it works again. told: whether it was.
+  template <class Work>
+  void attempt(bool& told, Work work);
 
   RunFolder folder_;
   RunConfig config_;
@@ -42,12 +49,16 @@ class TrainingRun {
   Device device_;
   Log log_;
   Progress progress_;
-  std::ofstream metrics_file_;
+  RunLock lock_;
+  LineFile metrics_file_;
+  CheckpointWriter writer_;
   StepMetrics metrics_;             // of the last step that was waited for
   double step_seconds_ = 0;         // in steps since the last log
   std::int64_t logged_tokens_ = 0;  // seen at the last log
   std::int64_t saved_step_ = -1;
   std::int64_t skipped_ = 0;  // updates that were reported as skipped
+  std::string saved_products_;
+  bool told_metrics_ = false, told_samples_ = false, told_products_ = false;  // as not written
 };
 
 }  // namespace masque

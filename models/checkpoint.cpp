@@ -1,14 +1,12 @@
 #include "models/checkpoint.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-
 #include <algorithm>
 #include <charconv>
 #include <optional>
 #include <system_error>
 
 #include "core/check.h"
+#include "models/files.h"
 
 namespace masque {
 namespace {
@@ -16,6 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 const std::string kPrefix = "step_";
+const char* const kLock = ".lock";
 
 std::string folder_name(std::int64_t step) {
   return kPrefix + std::to_string(step);
@@ -47,48 +46,42 @@ std::optional<std::int64_t> step_of_link(const fs::path& link) {
   return step_of(target.filename().string());
 }
 
-// Puts `from` in the place of `to`; what was there ends up at `from`, and is removed.
-void replace_folder(const fs::path& from, const fs::path& to) {
-  if (!fs::exists(to)) {
-    fs::rename(from, to);
-    return;
-  }
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) != 0) {
-    fs::remove_all(to);  // a file system that cannot exchange
-    fs::rename(from, to);
-    return;
-  }
-  fs::remove_all(from);
-}
-
-template <class Work>
-void guarded(const fs::path& path, Work&& work) {
-  try {
-    work();
-  } catch (const fs::filesystem_error& error) {
-    throw Error(fmt::format("cannot write {}: {}", path.string(), error.code().message()));
-  }
-}
-
 }  // namespace
 
-void RunFolder::create() const {
+bool RunFolder::empty() const {
   std::error_code status;
-  if (fs::exists(path_, status)) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(path_, status)) {
+    if (entry.path().filename() != kLock) return false;
+  }
+  return !status;
+}
+
+RunLock RunFolder::create() const {
+  std::error_code status;
+  const auto refuse_if_used = [&] {
+    if (!fs::exists(path_, status)) return;
     if (!fs::is_directory(path_, status)) {
       throw InputError(fmt::format("{} is a file: name another run folder", path_.string()));
     }
-    if (!fs::is_empty(path_, status)) {
+    if (!empty()) {
       throw InputError(fmt::format(
           "{} exists and is not empty: continue it with --resume, or name another run folder",
           path_.string()));
     }
+  };
+  refuse_if_used();
+  try {
+    make_folder(path_);
+  } catch (const Error& error) {
+    throw InputError(fmt::format("{}, or name another run folder", error.what()));
   }
-  fs::create_directories(path_, status);
-  if (status) {
-    throw InputError(fmt::format("cannot make the run folder {}: {}: name another", path_.string(),
-                                 status.message()));
-  }
+  RunLock held = lock();
+  refuse_if_used();  // another process may have come and gone
+  return held;
+}
+
+RunLock RunFolder::lock() const {
+  return RunLock(path_ / kLock);
 }
 
 void RunFolder::require() const {
@@ -132,43 +125,102 @@ fs::path RunFolder::checkpoint(const std::string& which) const {
                                existing.empty() ? "none was saved yet" : "it has " + existing));
 }
 
+WholeCheckpoint RunFolder::whole_checkpoint(const std::string& which, Scope scope) const {
+  const auto verified = [&](const fs::path& folder) -> WholeCheckpoint {
+    if (verify_checkpoint(folder, scope)) return {folder, ""};
+    return {folder,
+            fmt::format("{}: has no manifest.json, so it could not be verified: it is of an "
+                        "older masque, or damaged",
+                        folder.string())};
+  };
+  std::error_code status;
+  // `last` exists wherever a checkpoint does; `best` need not.
+  const bool may_replace =
+      which == "last" || (which == "best" && fs::is_symlink(checkpoints() / which, status));
+  std::vector<std::int64_t> others = steps();
+  fs::path asked;
+  std::string reason;
+  try {
+    asked = checkpoint(which);
+  } catch (const InputError& error) {
+    if (!may_replace || others.empty()) throw;
+    reason = error.what();
+  }
+  try {
+    if (!asked.empty()) return verified(asked);
+  } catch (const InputError& error) {
+    reason = error.what();
+  }
+  if (!may_replace) throw InputError(reason + "; use another checkpoint");
+  std::erase(others, step_of(asked.filename().string()).value_or(-1));
+  for (auto step = others.rbegin(); step != others.rend(); ++step) {
+    try {
+      WholeCheckpoint found = verified(checkpoints() / folder_name(*step));
+      found.note = fmt::format("{}; taking step {}, the newest that is whole, for \"{}\"{}{}",
+                               reason, *step, which, found.note.empty() ? "" : "; ", found.note);
+      return found;
+    } catch (const InputError&) {
+      continue;  // damaged too
+    }
+  }
+  throw InputError(reason + "; no other checkpoint is whole");
+}
+
+void RunFolder::save_checkpoint(std::int64_t step, bool best, std::int64_t keep,
+                                const std::function<void(CheckpointFiles&)>& write) const {
+  make_folder(checkpoints());
+  sync_folder(checkpoints());  // so that no crash brings back, half removed, what is removed here
+  remove_leftovers();
+  fill(step, write);
+  replace_folder(checkpoints() / temporary_name(step), checkpoints() / folder_name(step));
+  // Best first: a run that goes on from the last one has the best one of then.
+  if (best) point("best", step);
+  point("last", step);
+  prune(keep);
+}
+
+void RunFolder::remove_leftovers() const {
+  std::vector<fs::path> leftovers;  // of a save that was cut off
+  std::error_code status;
+  for (const fs::directory_entry& entry : fs::directory_iterator(checkpoints(), status)) {
+    if (entry.path().filename().string().compare(0, kPrefix.size() + 1, "." + kPrefix) == 0) {
+      leftovers.push_back(entry.path());
+    }
+  }
+  for (const fs::path& leftover : leftovers) remove_tree(leftover);
+}
+
+void RunFolder::fill(std::int64_t step, const std::function<void(CheckpointFiles&)>& write) const {
+  const fs::path temporary = checkpoints() / temporary_name(step);
+  try {
+    try {
+      sync_file(metrics());  // the log of the steps that this checkpoint stands for
+    } catch (const Error&) {
+      // A log that fails is told of by what writes it, and stops no save.
+    }
+    make_folder(temporary);
+    CheckpointFiles files(temporary);
+    write(files);
+    files.finish();
+    sync_folder(temporary);
+  } catch (const std::exception&) {
+    try {
+      remove_tree(temporary);  // on a full disk the next try needs the room
+    } catch (const Error&) {
+      // What failed first is what is told.
+    }
+    throw;
+  }
+}
+
 void RunFolder::mark_best(std::int64_t step) const {
   CHECK(fs::is_directory(checkpoints() / folder_name(step)), "{}: step {} was not saved",
         path_.string(), step);
   point("best", step);
 }
 
-fs::path RunFolder::begin_checkpoint(std::int64_t step) const {
-  const fs::path temporary = checkpoints() / temporary_name(step);
-  guarded(temporary, [&] {
-    fs::create_directories(checkpoints());
-    std::vector<fs::path> leftovers;  // of a run that was killed while saving
-    for (const fs::directory_entry& entry : fs::directory_iterator(checkpoints())) {
-      if (entry.path().filename().string().compare(0, kPrefix.size() + 1, "." + kPrefix) == 0) {
-        leftovers.push_back(entry.path());
-      }
-    }
-    for (const fs::path& leftover : leftovers) fs::remove_all(leftover);
-    fs::create_directory(temporary);
-  });
-  return temporary;
-}
-
-void RunFolder::commit_checkpoint(std::int64_t step, bool best, std::int64_t keep) const {
-  const fs::path folder = checkpoints() / folder_name(step);
-  guarded(folder, [&] { replace_folder(checkpoints() / temporary_name(step), folder); });
-  point("last", step);
-  if (best) point("best", step);
-  prune(keep);
-}
-
 void RunFolder::point(const std::string& link, std::int64_t step) const {
-  const fs::path temporary = checkpoints() / ("." + link + ".tmp");
-  guarded(checkpoints() / link, [&] {
-    fs::remove(temporary);
-    fs::create_directory_symlink(folder_name(step), temporary);
-    fs::rename(temporary, checkpoints() / link);
-  });
+  point_link(checkpoints() / link, folder_name(step));
 }
 
 void RunFolder::prune(std::int64_t keep) const {
@@ -176,15 +228,14 @@ void RunFolder::prune(std::int64_t keep) const {
   const auto best = step_of_link(checkpoints() / "best");
   const auto last = step_of_link(checkpoints() / "last");
   const auto old = static_cast<std::int64_t>(saved.size()) - std::max<std::int64_t>(keep, 0);
+  bool hidden = false;
   for (std::int64_t i = 0; i < old; ++i) {
     const std::int64_t step = saved[static_cast<std::size_t>(i)];
     if (step == best || step == last) continue;
-    const fs::path hidden = checkpoints() / temporary_name(step);
-    guarded(hidden, [&] {
-      fs::rename(checkpoints() / folder_name(step), hidden);
-      fs::remove_all(hidden);
-    });
+    replace_folder(checkpoints() / folder_name(step), checkpoints() / temporary_name(step));
+    hidden = true;
   }
+  if (hidden) remove_leftovers();
 }
 
 }  // namespace masque

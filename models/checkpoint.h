@@ -1,15 +1,23 @@
-// The folder of a run (docs/checkpoint-format.md), and, through safetensors.h, its files.
+// The folder of a run and its checkpoints (docs/checkpoint-format.md).
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "models/safetensors.h"
+#include "models/manifest.h"
+#include "models/run_lock.h"
 
 namespace masque {
+
+// A checkpoint that may be read.
+struct WholeCheckpoint {
+  std::filesystem::path folder;
+  std::string note;  // what the user should know of it, or empty
+};
 
 // The folder of a run.
 class RunFolder {
@@ -17,8 +25,10 @@ class RunFolder {
   explicit RunFolder(std::filesystem::path path) : path_(std::move(path)) {}
   const std::filesystem::path& path() const { return path_; }
 
-  // Makes the folder. InputError where it exists and is not empty.
-  void create() const;
+  // Makes the folder and locks it. InputError where it exists and is not empty.
+  RunLock create() const;
+  // InputError where another process trains there.
+  RunLock lock() const;
   // InputError where it is no run: missing folder or config.json.
   void require() const;
 
@@ -29,27 +39,28 @@ class RunFolder {
   std::filesystem::path products() const { return path_ / "products.txt"; }
   std::filesystem::path samples() const { return path_ / "samples"; }
 
-  // The folder checkpoints/step_N of "best", "last" or a step number N. InputError naming those
-  // that exist.
+  std::vector<std::int64_t> steps() const;  // that are saved, ascending
+  // The folder checkpoints/step_N of "best", "last" or a step number N, whole or not. InputError
+  // naming those that exist.
   std::filesystem::path checkpoint(const std::string& which) const;
-  // Fills checkpoints/step_N by `write` (given a temporary folder), renames it into place, and
-  // points `last`, and `best` if so, at it by relative symbolic links; then removes all but the
-  // newest `keep`, best and last. Whatever interrupts it, best and last name whole checkpoints.
-  template <class Write>
-  void save_checkpoint(std::int64_t step, bool best, std::int64_t keep, Write&& write) const {
-    const std::filesystem::path temporary = begin_checkpoint(step);
-    write(temporary);
-    commit_checkpoint(step, best, keep);
-  }
+  // The same, verified as far as `scope` reads. Where best or last is damaged, the newest whole one
+  // in its place, and the note says so. InputError naming what is damaged where a step is, or all.
+  WholeCheckpoint whole_checkpoint(const std::string& which, Scope scope) const;
+
+  // Has `write` fill checkpoints/step_N, and points `last`, and `best` if so, at it by relative
+  // symbolic links; then removes all but the newest `keep`, best and last. Whatever interrupts it,
+  // a loss of power too, best and last name whole checkpoints. Error: what failed, and why.
+  void save_checkpoint(std::int64_t step, bool best, std::int64_t keep,
+                       const std::function<void(CheckpointFiles&)>& write) const;
   // Points `best` at an existing step.
   void mark_best(std::int64_t step) const;
 
  private:
-  std::filesystem::path begin_checkpoint(std::int64_t step) const;
-  void commit_checkpoint(std::int64_t step, bool best, std::int64_t keep) const;
+  bool empty() const;
+  void remove_leftovers() const;
+  void fill(std::int64_t step, const std::function<void(CheckpointFiles&)>& write) const;
   void point(const std::string& link, std::int64_t step) const;
   void prune(std::int64_t keep) const;
-  std::vector<std::int64_t> steps() const;  // that are saved, ascending
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
 
   std::filesystem::path path_;

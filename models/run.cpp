@@ -1,5 +1,6 @@
 #include "models/run.h"
 
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
@@ -37,35 +38,38 @@ Run load_run(const std::filesystem::path& path, const std::string& which, const 
                                  folder.tokenizer().string(), tokenizer.vocab_size(),
                                  config.model.vocab_size));
   }
-  const std::filesystem::path checkpoint = folder.checkpoint(which);
+  const WholeCheckpoint checkpoint = folder.whole_checkpoint(which, Scope::weights);
+  if (!checkpoint.note.empty()) fmt::print(stderr, "{}\n", checkpoint.note);
   auto transformer = std::make_unique<Transformer>(config.model, device);
-  load_model(checkpoint / "model.safetensors", *transformer);
+  load_model(checkpoint.folder / "model.safetensors", *transformer);
   auto network = std::make_unique<Network>(*transformer);
   return {folder,
           config,
           std::move(tokenizer),
-          std::filesystem::canonical(checkpoint).filename().string(),
+          checkpoint.folder.filename().string(),
           std::move(transformer),
           std::move(network)};
 }
 
-void save_model(const std::filesystem::path& file, const Transformer& transformer) {
+void HostCopies::add(const Device& device, const std::string& name, const Shape& shape, DType dtype,
+                     const void* data) {
+  auto& copy = bytes_.emplace_back(static_cast<std::size_t>(shape.count()) * size_of(dtype));
+  copy_to_host(device, copy.data(), data, copy.size());
+  arrays_.push_back({name, shape, dtype, copy.data()});
+}
+
+HostCopies copy_weights(const Transformer& transformer) {
   const ParameterStore& store = transformer.parameters();
-  const bool wide = param_dtype(transformer.device()) == DType::f64;
-  std::vector<std::vector<double>> doubles;
-  std::vector<std::vector<float>> floats;
-  std::vector<HostArray> arrays;
+  HostCopies copies;
   for (const Parameter& parameter : store.parameters()) {
-    std::vector<double> values = store.read(parameter);
-    HostArray array{parameter.name, parameter.shape, wide ? DType::f64 : DType::f32, nullptr};
-    if (wide) {
-      array.data = doubles.emplace_back(std::move(values)).data();
-    } else {
-      array.data = floats.emplace_back(values.begin(), values.end()).data();
-    }
-    arrays.push_back(array);
+    copies.add(store.device(), parameter.name, parameter.shape, parameter.master.dtype,
+               parameter.master.data);
   }
-  write_safetensors(file, arrays, {{"format", "masque"}});
+  return copies;
+}
+
+void save_model(const std::filesystem::path& file, const Transformer& transformer) {
+  write_safetensors(file, copy_weights(transformer).arrays(), {{"format", "masque"}});
 }
 
 void use_ema(Run& run) {
@@ -74,8 +78,8 @@ void use_ema(Run& run) {
                                  run.folder.path().string()));
   }
   const auto step = run.checkpoint.substr(run.checkpoint.find('_') + 1);
-  read_parameters(Safetensors(run.folder.checkpoint(step) / "optimizer.safetensors"), "ema.",
-                  *run.transformer);
+  const WholeCheckpoint whole = run.folder.whole_checkpoint(step, Scope::everything);
+  read_parameters(Safetensors(whole.folder / "optimizer.safetensors"), "ema.", *run.transformer);
 }
 
 void load_model(const std::filesystem::path& file, Transformer& transformer) {

@@ -1,8 +1,5 @@
 #include "models/safetensors.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -17,6 +14,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "models/files.h"
 
 namespace masque {
 namespace {
@@ -29,56 +27,6 @@ constexpr int kMaxDepth = 3;  // file, tensor, shape
 constexpr std::size_t kMaxRank = 4;
 const char* const kMetadata = "__metadata__";
 const char* const kMend = "copy the file again, or use another checkpoint";
-
-// An open file descriptor.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-void write_all(int fd, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw std::system_error(errno, std::generic_category());
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-}
-
-// Makes a rename inside `folder` survive a loss of power, where the file system can.
-void sync_folder(const std::filesystem::path& folder) {
-  const Descriptor handle(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY));
-  if (handle.get() >= 0) ::fsync(handle.get());
-}
-
-// `parts` one after the other as the new contents of `file`.
-void write_parts(const std::filesystem::path& file,
-                 std::span<const std::span<const std::byte>> parts) {
-  const std::filesystem::path temporary = file.string() + ".tmp";
-  try {
-    const Descriptor handle(
-        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-    if (handle.get() < 0) throw std::system_error(errno, std::generic_category());
-    for (const std::span<const std::byte> part : parts) write_all(handle.get(), part);
-    if (::fsync(handle.get()) != 0) throw std::system_error(errno, std::generic_category());
-    if (::rename(temporary.c_str(), file.c_str()) != 0) {
-      throw std::system_error(errno, std::generic_category());
-    }
-  } catch (const std::system_error& error) {
-    ::unlink(temporary.c_str());
-    throw Error(fmt::format("cannot write {}: {}", file.string(), error.code().message()));
-  }
-  sync_folder(file.parent_path());
-}
 
 const char* format_name(DType dtype) {
   return dtype == DType::f64 ? "F64" : "F32";
@@ -276,45 +224,48 @@ void check_extents(const Reader& reader, std::vector<Extent>& extents, std::uint
 
 }  // namespace
 
-void write_file(const std::filesystem::path& file, std::span<const std::byte> bytes) {
-  write_parts(file, std::array{bytes});
-}
-
-void write_file(const std::filesystem::path& file, const std::string& text) {
-  write_file(file, std::as_bytes(std::span(text)));
-}
-
-void write_safetensors(const std::filesystem::path& file, std::span<const HostArray> arrays,
-                       const std::map<std::string, std::string>& metadata) {
+std::vector<NamedBytes> safetensors_parts(std::span<const HostArray> arrays,
+                                          const std::map<std::string, std::string>& metadata,
+                                          std::string& header) {
   std::vector<HostArray> ordered(arrays.begin(), arrays.end());
   std::stable_sort(ordered.begin(), ordered.end(), [](const HostArray& a, const HostArray& b) {
     return size_of(a.dtype) > size_of(b.dtype);
   });
-  nlohmann::json header = nlohmann::json::object();
-  if (!metadata.empty()) header[kMetadata] = metadata;
-  std::vector<std::span<const std::byte>> parts(1);
+  nlohmann::json json = nlohmann::json::object();
+  if (!metadata.empty()) json[kMetadata] = metadata;
+  std::vector<NamedBytes> parts = {{"header", {}}};
   std::uint64_t offset = 0;
   for (const HostArray& array : ordered) {
     CHECK(array.dtype != DType::i32, "safetensors {}: i32 is not supported", array.name);
-    CHECK(!header.contains(array.name), "safetensors {}: written twice", array.name);
+    CHECK(!json.contains(array.name), "safetensors {}: written twice", array.name);
     const std::size_t bytes = static_cast<std::size_t>(array.shape.count()) * size_of(array.dtype);
     nlohmann::json sizes = nlohmann::json::array();
     for (int axis = 0; axis < array.shape.rank(); ++axis) sizes.push_back(array.shape[axis]);
-    header[array.name] = {{"dtype", format_name(array.dtype)},
-                          {"shape", sizes},
-                          {"data_offsets", {offset, offset + bytes}}};
-    parts.emplace_back(static_cast<const std::byte*>(array.data), bytes);
+    json[array.name] = {{"dtype", format_name(array.dtype)},
+                        {"shape", sizes},
+                        {"data_offsets", {offset, offset + bytes}}};
+    parts.push_back({array.name, {static_cast<const std::byte*>(array.data), bytes}});
     offset += bytes;
   }
 
-  std::string text = header.dump();
+  std::string text = json.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');  // so that the data start at a multiple of 8
   const std::uint64_t length = text.size();
-  std::string prefix(kLengthBytes, '\0');
-  std::memcpy(prefix.data(), &length, kLengthBytes);
-  prefix += text;
-  parts[0] = std::as_bytes(std::span(prefix));
-  write_parts(file, parts);
+  header.assign(kLengthBytes, '\0');
+  std::memcpy(header.data(), &length, kLengthBytes);
+  header += text;
+  parts[0].bytes = std::as_bytes(std::span(header));
+  return parts;
+}
+
+void write_safetensors(const std::filesystem::path& file, std::span<const HostArray> arrays,
+                       const std::map<std::string, std::string>& metadata) {
+  std::string header;
+  std::vector<std::span<const std::byte>> bytes;
+  for (const NamedBytes& part : safetensors_parts(arrays, metadata, header)) {
+    bytes.push_back(part.bytes);
+  }
+  write_file(file, bytes);
 }
 
 Safetensors::Safetensors(const std::filesystem::path& file) : file_(file) {

@@ -1,4 +1,4 @@
-// safetensors files and atomic writes (docs/checkpoint-format.md).
+// safetensors files (docs/checkpoint-format.md).
 #pragma once
 
 #include <cstddef>
@@ -20,12 +20,16 @@ struct HostArray {
   const void* data = nullptr;
 };
 
-// Writes to a temporary name beside `file`, flushes, and renames: a reader sees the old file or the
-// whole new one. Error naming the file and the reason where the system refuses.
-void write_file(const std::filesystem::path& file, std::span<const std::byte> bytes);
-void write_file(const std::filesystem::path& file, const std::string& text);
+struct NamedBytes {
+  std::string name;
+  std::span<const std::byte> bytes;
+};
 
-// Arrays of f64 come first in the file, so that each is aligned to its own size.
+// The bytes of a safetensors file: "header", then each array by its name. They lie in `header`,
+// which is filled, and in the arrays. Those of f64 come first, so that each is aligned to its size.
+std::vector<NamedBytes> safetensors_parts(std::span<const HostArray> arrays,
+                                          const std::map<std::string, std::string>& metadata,
+                                          std::string& header);
 void write_safetensors(const std::filesystem::path& file, std::span<const HostArray> arrays,
                        const std::map<std::string, std::string>& metadata);
 

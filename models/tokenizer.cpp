@@ -4,12 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <system_error>
 #include <utility>
 
 #include "core/check.h"
+#include "models/files.h"
 #include "models/strict_json.h"
 #include "models/utf8.h"
 
@@ -103,14 +102,7 @@ void Tokenizer::save(const std::filesystem::path& file) const {
   for (const char32_t character : characters_) {
     characters.push_back(encode_utf8({&character, 1}));
   }
-  const std::filesystem::path temporary = file.string() + ".tmp";
-  std::ofstream stream(temporary, std::ios::binary);
-  stream << json.dump() << '\n';
-  stream.close();
-  if (!stream) throw Error(fmt::format("cannot write {}", temporary.string()));
-  std::error_code error;
-  std::filesystem::rename(temporary, file, error);
-  if (error) throw Error(fmt::format("cannot write {}: {}", file.string(), error.message()));
+  write_file(file, json.dump() + "\n");
 }
 
 std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool start, bool end) const {

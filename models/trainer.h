@@ -18,6 +18,7 @@
 #include "models/network.h"
 #include "models/objective.h"
 #include "models/optimizer.h"
+#include "models/run.h"
 #include "models/tokenizer.h"
 #include "models/transformer.h"
 
@@ -35,6 +36,15 @@ struct StepMetrics {
 struct Evaluation {
   double loss = 0;      // nats a token: exact (AR), nelbo (LLaDA), on the evaluation windows
   double accuracy = 0;  // of next tokens (AR), of masked ones over nelbo's draws (LLaDA)
+};
+
+// All that a checkpoint holds of a trainer, copied to the host, so that training may go on while it
+// is written.
+struct Snapshot {
+  std::int64_t step = 0;
+  HostCopies weights, moments;
+  std::string state;  // state.json
+  void write(CheckpointFiles& files) const;
 };
 
 class Trainer {
@@ -58,7 +68,8 @@ class Trainer {
   // Keeps the least val loss; true where `loss` is it.
   bool note_val(double loss);
 
-  // A checkpoint's files: model.safetensors, optimizer.safetensors, state.json.
+  // A checkpoint's files: model.safetensors, optimizer.safetensors, state.json, manifest.json.
+  Snapshot snapshot() const;
   void save(const std::filesystem::path& folder) const;
   void load(const std::filesystem::path& folder);
 

@@ -30,23 +30,30 @@ std::size_t bytes_of(const Parameter& parameter) {
 
 }  // namespace
 
-void Trainer::save(const std::filesystem::path& folder) const {
-  save_model(folder / "model.safetensors", transformer_);
+void Snapshot::write(CheckpointFiles& files) const {
+  files.write("model.safetensors", weights.arrays());
+  files.write("optimizer.safetensors", moments.arrays());
+  files.write("state.json", state);
+}
 
+Snapshot Trainer::snapshot() const {
   const ParameterStore& store = transformer_.parameters();
-  std::vector<std::vector<std::byte>> copies;
-  std::vector<HostArray> arrays;
+  Snapshot copy{steps_done_, copy_weights(transformer_), {}, ""};
   for_each_moment(optimizer_, store,
                   [&](const std::string& name, const Parameter& parameter, std::byte* values) {
-                    auto& copy = copies.emplace_back(bytes_of(parameter));
-                    copy_to_host(store.device(), copy.data(), values, copy.size());
-                    arrays.push_back({name, parameter.shape, parameter.master.dtype, copy.data()});
+                    copy.moments.add(store.device(), name, parameter.shape, parameter.master.dtype,
+                                     values);
                   });
-  write_safetensors(folder / "optimizer.safetensors", arrays, {{"format", "masque"}});
-
   nlohmann::json state = {{"step", steps_done_}, {"tokens", tokens_seen_}};
   state["best_loss"] = std::isfinite(best_loss_) ? nlohmann::json(best_loss_) : nlohmann::json();
-  write_file(folder / "state.json", state.dump(2) + "\n");
+  copy.state = state.dump(2) + "\n";
+  return copy;
+}
+
+void Trainer::save(const std::filesystem::path& folder) const {
+  CheckpointFiles files(folder);
+  snapshot().write(files);
+  files.finish();
 }
 
 void Trainer::load(const std::filesystem::path& folder) {

@@ -16,6 +16,7 @@
 #include "models/checkpoint.h"
 #include "models/config.h"
 #include "models/dataset.h"
+#include "models/files.h"
 #include "models/objective.h"
 #include "models/run.h"
 #include "models/source.h"

@@ -15,8 +15,8 @@
 #include "apps/compare/results.h"
 #include "apps/compare/writing.h"
 #include "apps/quality_rows.h"
+#include "models/files.h"
 #include "models/run.h"
-#include "models/safetensors.h"
 
 namespace masque {
 namespace {

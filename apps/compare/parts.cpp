@@ -4,7 +4,7 @@
 
 #include "kernels/backend.h"
 #include "models/dataset.h"
-#include "models/safetensors.h"
+#include "models/files.h"
 
 namespace masque {
 

@@ -1,5 +1,7 @@
 #include "apps/compare/training.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -19,10 +21,6 @@ namespace {
 
 using Json = nlohmann::json;
 namespace fs = std::filesystem;
-
-bool has_checkpoint(const fs::path& folder) {
-  return fs::exists(folder / "checkpoints" / "last");
-}
 
 // Tokens read that bear loss: all of AR's, of LLaDA's those expected to be masked.
 double loss_share(const RunConfig& config) {
@@ -45,10 +43,19 @@ int train_or_resume(const fs::path& folder, RunConfig config, const CompareText&
   config.data = {text.file, text.characters};
   const RunFolder run_folder(folder);
   // What was interrupted before its first checkpoint has nothing worth keeping.
-  const bool resume = has_checkpoint(folder);
-  if (!resume) fs::remove_all(folder);
+  const bool resume = !run_folder.steps().empty();
+  RunLock lock;  // also while what was begun is removed
+  if (fs::is_directory(folder)) lock = run_folder.lock();
+  if (!resume) {
+    fs::remove_all(folder);
+    lock = RunLock();
+  }
   Trainer trainer(config, text.tokenizer, split_tokens(text.tokens, config.training), device);
-  if (resume) trainer.load(run_folder.checkpoint("last"));
+  if (resume) {
+    const WholeCheckpoint last = run_folder.whole_checkpoint("last", Scope::everything);
+    if (!last.note.empty()) fmt::print(stderr, "{}\n", last.note);
+    trainer.load(last.folder);
+  }
   if (trainer.steps_done() >= config.training.steps) return 0;
   TrainingRun run(run_folder, config, text.tokenizer, trainer, device, TrainingRun::Log::brief);
   if (resume) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/profile.h"
+#include "models/checkpoint_writer.h"
 #include "models/source.h"
 #include "tests/support/catch.h"
 #include "tests/support/cpu_levels.h"
@@ -170,6 +171,33 @@ TEST_CASE("a loaded trainer repeats an uninterrupted one in every saved byte", "
   for (const char* file : {"model.safetensors", "optimizer.safetensors", "state.json"}) {
     INFO(file);
     CHECK(slurp(scratch / "straight" / file) == slurp(scratch / "resumed" / file));
+  }
+}
+
+TEST_CASE("a checkpoint written while training goes on has the bytes of one that it waited for",
+          "[cpu]") {
+  const Scratch scratch;
+  const RunFolder run(scratch / "run");
+  const RunLock lock = run.create();
+  RunConfig config = small_config(ObjectiveKind::llada);
+  config.training.ema = 0.9;
+  Trainer trainer = make_trainer(config);
+  CheckpointWriter writer(run, config.training.steps, [](const std::string&) {});
+  for (std::int64_t step = 1; step <= config.training.steps; ++step) {
+    trainer.step();
+    const std::filesystem::path waited = scratch / std::to_string(step);
+    std::filesystem::create_directory(waited);
+    trainer.save(waited);
+    writer.save(trainer.snapshot(), false);
+  }
+  writer.finish();
+  for (std::int64_t step = 1; step <= config.training.steps; ++step) {
+    for (const char* file :
+         {"model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"}) {
+      INFO("step " << step << ": " << file);
+      CHECK(slurp(scratch / std::to_string(step) / file) ==
+            slurp(run.checkpoint(std::to_string(step)) / file));
+    }
   }
 }
 
