@@ -44,7 +44,8 @@ Snapshot Trainer::snapshot() const {
                     copy.moments.add(store.device(), name, parameter.shape, parameter.master.dtype,
                                      values);
                   });
-  nlohmann::json state = {{"step", steps_done_}, {"tokens", tokens_seen_}};
+  nlohmann::json state = {
+      {"step", steps_done_}, {"tokens", tokens_seen_}, {"skipped_batches", skipped_batches_}};
   state["best_loss"] = std::isfinite(best_loss_) ? nlohmann::json(best_loss_) : nlohmann::json();
   copy.state = state.dump(2) + "\n";
   return copy;
@@ -68,23 +69,28 @@ void Trainer::load(const std::filesystem::path& folder) {
                     copy_to_device(store.device(), values, copy.data(), copy.size());
                   });
 
-  std::ifstream stream(folder / "state.json");
-  std::stringstream text;
-  text << stream.rdbuf();
-  const auto state = nlohmann::json::parse(text.str(), nullptr, false);
+  const std::string file = (folder / "state.json").string();
+  const auto state = read_strict_json(folder / "state.json", {file, "resume from another checkpoint"});
   const auto is_count = [&](const char* key) {
-    return state.contains(key) && state[key].is_number_unsigned();
+    return state.contains(key) && state[key].is_number_unsigned() && state[key] < kMostCount;
   };
   if (!state.is_object() || !is_count("step") || !is_count("tokens") ||
-      !state.contains("best_loss")) {
+      !state.contains("best_loss") || !(is_count("skipped_batches") || !state.contains("skipped_batches"))) {
     throw InputError(fmt::format(
         "{}: must be a JSON object with step, tokens and best_loss; resume from another checkpoint",
-        (folder / "state.json").string()));
+        file));
   }
   steps_done_ = state["step"].get<std::int64_t>();
   tokens_seen_ = state["tokens"].get<std::int64_t>();
+  skipped_batches_ = state.value("skipped_batches", std::int64_t{0});
   best_loss_ = state["best_loss"].is_number() ? state["best_loss"].get<double>()
                                               : std::numeric_limits<double>::infinity();
+}
+
+void Trainer::go_back(const std::filesystem::path& folder) {
+  const std::int64_t read = steps_done_ + skipped_batches_;
+  load(folder);
+  skipped_batches_ = read - steps_done_;
 }
 
 }  // namespace masque
