@@ -49,11 +49,9 @@ std::optional<std::int64_t> step_of_link(const fs::path& link) {
 }  // namespace
 
 bool RunFolder::empty() const {
-  std::error_code status;
-  for (const fs::directory_entry& entry : fs::directory_iterator(path_, status)) {
-    if (entry.path().filename() != kLock) return false;
-  }
-  return !status;
+  const std::vector<fs::path> inside = list_folder(path_);
+  return std::all_of(inside.begin(), inside.end(),
+                     [](const fs::path& each) { return each.filename() == kLock; });
 }
 
 RunLock RunFolder::create() const {
@@ -180,14 +178,9 @@ void RunFolder::save_checkpoint(std::int64_t step, bool best, std::int64_t keep,
 }
 
 void RunFolder::remove_leftovers() const {
-  std::vector<fs::path> leftovers;  // of a save that was cut off
-  std::error_code status;
-  for (const fs::directory_entry& entry : fs::directory_iterator(checkpoints(), status)) {
-    if (entry.path().filename().string().compare(0, kPrefix.size() + 1, "." + kPrefix) == 0) {
-      leftovers.push_back(entry.path());
-    }
+  for (const fs::path& each : list_folder(checkpoints())) {
+    if (each.filename().string().starts_with("." + kPrefix)) remove_tree(each);
   }
-  for (const fs::path& leftover : leftovers) remove_tree(leftover);
 }
 
 void RunFolder::fill(std::int64_t step, const std::function<void(CheckpointFiles&)>& write) const {

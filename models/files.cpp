@@ -185,11 +185,12 @@ void write_file(const fs::path& file, const std::string& text) {
 }
 
 void make_folder(const fs::path& folder) {
-  if (fs::is_directory(folder)) return;
+  std::error_code status;
+  if (fs::is_directory(folder, status)) return;
   if (folder.has_parent_path()) make_folder(folder.parent_path());
   if (insist([&] { return files().mkdir(folder); }) < 0) {
     const int reason = errno;
-    if (!fs::is_directory(folder)) fail("make", folder, reason);
+    if (!fs::is_directory(folder, status)) fail("make", folder, reason);
   }
   sync_folder(folder_of(folder));
 }
@@ -203,9 +204,21 @@ void sync_folder(const fs::path& folder) {
 }
 
 void sync_file(const fs::path& file) {
-  if (!fs::exists(file)) return;
+  std::error_code status;
+  if (!fs::exists(file, status)) return;
   const OpenFile handle("flush", file, O_RDONLY);
   require("flush", file, [&] { return files().fsync(handle.fd()); });
+}
+
+std::vector<fs::path> list_folder(const fs::path& folder) {
+  std::vector<fs::path> inside;
+  std::error_code status;
+  for (fs::directory_iterator entry(folder, status), end; !status && entry != end;
+       entry.increment(status)) {
+    inside.push_back(entry->path());
+  }
+  if (status) fail("read", folder, status.value());
+  return inside;
 }
 
 void remove_tree(const fs::path& path) {
@@ -214,12 +227,7 @@ void remove_tree(const fs::path& path) {
     unlink_if_there(path);
     return;
   }
-  std::vector<fs::path> inside;
-  for (const fs::directory_entry& entry : fs::directory_iterator(path, status)) {
-    inside.push_back(entry.path());
-  }
-  if (status) fail("remove", path, status.value());
-  for (const fs::path& each : inside) remove_tree(each);
+  for (const fs::path& each : list_folder(path)) remove_tree(each);
   require("remove", path, [&] { return files().rmdir(path); });
 }
 
@@ -227,7 +235,8 @@ void replace_folder(const fs::path& from, const fs::path& to) {
   const auto move = [&](const fs::path& source, const fs::path& target) {
     require("write", to, [&] { return files().rename(source, target); });
   };
-  if (!fs::exists(to)) {
+  std::error_code status;
+  if (!fs::exists(to, status)) {
     move(from, to);
     sync_folder(folder_of(to));
     return;

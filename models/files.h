@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace masque {
 
@@ -56,7 +57,8 @@ void write_file(const std::filesystem::path& file,
 void make_folder(const std::filesystem::path& folder);  // and those above it; flushed
 void sync_folder(const std::filesystem::path& folder);  // the names in it
 void sync_file(const std::filesystem::path& file);      // what it holds, where it exists
-void remove_tree(const std::filesystem::path& path);    // a file, or a folder with all it holds
+std::vector<std::filesystem::path> list_folder(const std::filesystem::path& folder);
+void remove_tree(const std::filesystem::path& path);  // a file, or a folder with all it holds
 // Puts `from`, a folder, in the place of `to` at once, and flushes; what was there is removed.
 void replace_folder(const std::filesystem::path& from, const std::filesystem::path& to);
 // Makes `link` a symbolic link to `target` at once, and flushes.

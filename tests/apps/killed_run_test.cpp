@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using Catch::Contains;
 
-constexpr int kSteps = 30;
+constexpr int kSteps = 20;
 
 // The program's run of a small model.
 class KilledRun {
@@ -52,7 +52,7 @@ class KilledRun {
 
 TEST_CASE("a run that is killed again and again ends with the bits of one that is not", "[cpu]") {
   const KilledRun runs;
-  const std::string keys = "save_every=1 keep=1";
+  const std::string keys = "save_every=2 keep=1";
   REQUIRE(runs.train("whole", keys).code == 0);
   int kills = 0;
   bool done = false;
@@ -100,13 +100,13 @@ TEST_CASE("a resumed run falls back to the newest whole checkpoint, and says so"
   INFO(result.err);
   CHECK(result.code == 0);
   CHECK_THAT(result.err, Contains("optimizer.safetensors: truncated, 1000 bytes") &&
-                             Contains("taking step 20, the newest that is whole, for \"last\"") &&
-                             Contains("resumed at step 20"));
+                             Contains("taking step 10, the newest that is whole, for \"last\"") &&
+                             Contains("resumed at step 10"));
 }
 
 TEST_CASE("a second training in a run folder is refused, naming the first", "[cpu]") {
   const KilledRun runs;
-  REQUIRE(runs.train("run", "save_every=30").code == 0);
+  REQUIRE(runs.train("run", "save_every=20").code == 0);
   int done[2];
   REQUIRE(pipe(done) == 0);
   const pid_t holder = fork();
@@ -124,7 +124,7 @@ TEST_CASE("a second training in a run folder is refused, naming the first", "[cp
   close(done[1]);
   CHECK(refused.code == 2);
   CHECK_THAT(refused.err, Contains(fmt::format("process {} trains there", holder)));
-  CHECK_THAT(runs.resume("run").err, Contains("its 30 steps are done"));
+  CHECK_THAT(runs.resume("run").err, Contains("its 20 steps are done"));
 }
 
 }  // namespace
