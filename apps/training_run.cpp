@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "apps/environment.h"
+#include "apps/json.h"
 #include "core/check.h"
 #include "core/products.h"
 #include "models/dataset.h"
@@ -20,11 +20,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kShownCharacters = 80;  // of a sample, in the log
-
-// JSON has no NaN or infinity.
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json();
-}
 
 }  // namespace
 

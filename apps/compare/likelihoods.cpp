@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "apps/compare/interrupt.h"
+#include "apps/json.h"
 #include "core/check.h"
 #include "models/chain.h"
 
@@ -21,11 +22,6 @@ constexpr std::int64_t kBatch = 64;
 constexpr DecodingOrder kOrders[] = {DecodingOrder::l2r, DecodingOrder::r2l,
                                      DecodingOrder::max_prob, DecodingOrder::margin,
                                      DecodingOrder::entropy};
-
-// JSON has no NaN.
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json();
-}
 
 WindowNats window_nats(const Likelihood& likelihood, const std::vector<Window>& windows) {
   WindowNats result;
@@ -139,12 +135,7 @@ class Measurement {
   }
 
   void add_curves(const Likelihood& likelihood) {
-    const auto n = static_cast<double>(run_.config.model.context);
-    for (const MaskedBin& bin : likelihood.by_masked) {
-      by_masked_.push_back({{"masked", {bin.lo, bin.hi}},
-                            {"share", static_cast<double>(bin.lo + bin.hi) / 2 / n},
-                            {"nats", number(bin.nats)}});
-    }
+    by_masked_ = points(likelihood.by_masked);
     by_position_ = likelihood.by_position;
   }
 

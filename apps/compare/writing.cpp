@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "apps/json.h"
 #include "models/device_sampler.h"
 #include "models/tokenizer.h"
 
@@ -125,7 +125,7 @@ class Frames {
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (ids[i] == before_[i] || ids[i] == Tokenizer::kMask) continue;
       fresh.push_back(i);
-      confidence.push_back(std::isfinite(probabilities[i]) ? Json(probabilities[i]) : Json());
+      confidence.push_back(Json(number(probabilities[i])));
     }
     if (fresh.empty() && std::equal(ids.begin(), ids.end(), before_.begin())) return;
     add(step_, ids, fresh);
