@@ -1,6 +1,5 @@
 #include "apps/compare/likelihoods.h"
 
-#include <algorithm>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -172,9 +171,7 @@ double nats_per_token(const WindowNats& windows) {
 Interval paired_interval(const WindowNats& a, const WindowNats& b) {
   CHECK(a.begin == b.begin && a.tokens == b.tokens, "compare: {} windows and {} are not the same",
         a.begin.size(), b.begin.size());
-  std::vector<double> differences(a.nats.size());
-  std::transform(a.nats.begin(), a.nats.end(), b.nats.begin(), differences.begin(), std::minus<>());
-  return moving_block_bootstrap(differences, a.tokens, kSeed);
+  return paired_difference(a.nats, b.nats, a.tokens, kSeed);
 }
 
 Json to_json(const WindowNats& windows) {
