@@ -62,13 +62,15 @@ class Measurement {
   Measurement(Run& run, const ScoredSplit& split) : run_(run), split_(split) {}
 
   void exact() {
-    const Likelihood likelihood = time(exact_likelihood, LikelihoodOptions().draws);
+    const Likelihood likelihood = timed(exact_likelihood, split_.windows, LikelihoodOptions());
     add({"exact", "exact", "l2r", 0, seconds_}, likelihood, split_.windows, "exact");
     add_curves(likelihood);
   }
 
   void nelbo(std::int64_t draws) {
-    const Likelihood likelihood = time(nelbo_likelihood, draws);
+    LikelihoodOptions options;
+    options.draws = draws;
+    const Likelihood likelihood = timed(nelbo_likelihood, split_.windows, options);
     add({"nelbo", "upper", nullptr, draws, seconds_}, likelihood, split_.windows, "nelbo");
     add_curves(likelihood);
   }
@@ -99,32 +101,23 @@ class Measurement {
   }
 
  private:
-  template <class Estimate>
-  Likelihood time(Estimate&& estimate, std::int64_t draws) {
-    Progress progress(static_cast<std::int64_t>(split_.windows.size()));
-    LikelihoodOptions options;
+  // An estimator's result, with the options that every estimator has alike; sets seconds_.
+  template <class Estimate, class Options>
+  auto timed(Estimate&& estimate, const std::vector<Window>& windows, Options options) {
+    Progress progress(static_cast<std::int64_t>(windows.size()));
     options.seed = kSeed;
     options.batch = kBatch;
-    options.draws = draws;
     options.progress = interruptible(progress, "windows");
-    Likelihood likelihood =
-        estimate(*run_.network, split_.tokens, split_.windows, excluded_, options);
+    auto result = estimate(*run_.network, split_.tokens, windows, excluded_, options);
     seconds_ = progress.seconds();
-    return likelihood;
+    return result;
   }
 
   ChainLikelihood chain(DecodingOrder order, std::int64_t draws) {
-    Progress progress(static_cast<std::int64_t>(split_.chain_windows.size()));
     ChainOptions options;
     options.order = order;
     options.draws = draws;
-    options.batch = kBatch;
-    options.seed = kSeed;
-    options.progress = interruptible(progress, "windows");
-    ChainLikelihood likelihood =
-        chain_likelihood(*run_.network, split_.tokens, split_.chain_windows, excluded_, options);
-    seconds_ = progress.seconds();
-    return likelihood;
+    return timed(chain_likelihood, split_.chain_windows, options);
   }
 
   void add(const Named& named, const Likelihood& likelihood, const std::vector<Window>& windows,
