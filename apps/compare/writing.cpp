@@ -1,12 +1,11 @@
 #include "apps/compare/writing.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "apps/json.h"
+#include "apps/sample_watch.h"
 #include "models/device_sampler.h"
 #include "models/tokenizer.h"
 
@@ -61,14 +60,6 @@ Ids passage(const Run& run, const WritingTask& task) {
     if (!blank) ids[i] = task.test[i];
   }
   return ids;
-}
-
-std::string show(const Tokenizer& tokenizer, std::span<const std::int32_t> ids) {
-  std::string text;
-  for (const std::int32_t& id : ids) {
-    text += id == Tokenizer::kMask ? "_" : tokenizer.decode({&id, 1});
-  }
-  return text;
 }
 
 // n texts of the context's length in a manner, all from `start`; AR goes on from what is given.
@@ -139,7 +130,7 @@ class Frames {
   void add(std::int64_t step, std::span<const std::int32_t> ids,
            const std::vector<std::size_t>& fresh) {
     frames_.push_back({{"step", step},
-                       {"text", show(tokenizer_, ids)},
+                       {"text", with_blanks(tokenizer_, ids)},
                        {"fresh", fresh},
                        {"confidence", Json::array()}});
   }
@@ -197,7 +188,7 @@ Json write_generations(Run& run, const std::string& id, const WritingTask& task)
     Manner manner{"LLaDA fills blanks, most confident first", "low_confidence", 0, 1};
     manner.steps =
         std::max<std::int64_t>(1, std::count(start.begin(), start.end(), Tokenizer::kMask));
-    list.push_back(generation(run, id, manner, start, show(run.tokenizer, start), task));
+    list.push_back(generation(run, id, manner, start, with_blanks(run.tokenizer, start), task));
   }
   return list;
 }
