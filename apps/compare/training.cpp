@@ -5,7 +5,6 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "apps/compare/flops.h"
 #include "apps/json.h"
