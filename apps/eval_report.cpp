@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "apps/common.h"
+#include "apps/json.h"
 
 namespace masque {
 namespace {
@@ -17,28 +18,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kCurveColumns = 64;
-
-// JSON has no NaN: null where a number is unknown.
-Json number(double value) {
-  return std::isnan(value) ? Json() : Json(value);
-}
-Json ends(const Interval& interval) {
-  return {number(interval.lo), number(interval.hi)};
-}
-
-double mid_share(const MaskedBin& bin, std::int64_t n) {
-  return static_cast<double>(bin.lo + bin.hi) / static_cast<double>(2 * n);
-}
-
-Json points(const std::vector<MaskedBin>& bins) {
-  Json json = Json::array();
-  for (const MaskedBin& bin : bins) {
-    json.push_back({{"masked", {bin.lo, bin.hi}},
-                    {"share", mid_share(bin, bins.back().hi)},
-                    {"nats", number(bin.nats)}});
-  }
-  return json;
-}
 
 std::string range(const Interval& interval) {
   if (std::isnan(interval.lo)) return "unknown from one window";

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <numeric>
 
+#include "apps/json.h"
 #include "core/check.h"
 #include "models/device_sampler.h"
 
@@ -18,17 +18,9 @@ using Ids = std::vector<std::int32_t>;
 
 constexpr std::uint64_t kSeedStep = 0x9E3779B97F4A7C15u;  // between batches: none repeats another
 
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json();
-}
-
 template <class Value>
 Json or_null(const std::optional<Value>& value) {
   return value ? Json(*value) : Json();
-}
-
-Json interval(const Interval& ends) {
-  return {number(ends.lo), number(ends.hi)};
 }
 
 Json by_order(const std::array<double, SampleQuality::kOrders>& values) {
@@ -87,11 +79,11 @@ Json to_json(const QualityRow& row) {
           {"count", row.texts.count()},
           {"length", row.texts.T},
           {"judge_ar", number(quality.judge_ar.nats)},
-          {"judge_ar_ci95", interval(quality.judge_ar.ci95)},
+          {"judge_ar_ci95", ends(quality.judge_ar.ci95)},
           {"judge_kn", number(quality.judge_kn.nats)},
-          {"judge_kn_ci95", interval(quality.judge_kn.ci95)},
+          {"judge_kn_ci95", ends(quality.judge_kn.ci95)},
           {"judge_source", number(quality.judge_source.nats)},
-          {"judge_source_ci95", interval(quality.judge_source.ci95)},
+          {"judge_source_ci95", ends(quality.judge_source.ci95)},
           {"grammatical", number(quality.grammatical)},
           {"entropy", number(quality.entropy)},
           {"distinct", by_order(quality.distinct)},

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <string_view>
 
 #include "models/utf8.h"
@@ -54,6 +55,18 @@ void write_all(std::string_view text) {
 
 }  // namespace
 
+std::string with_blanks(const Tokenizer& tokenizer, std::span<const std::int32_t> ids) {
+  std::string text;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] == Tokenizer::kMask) {
+      text += kBlank;
+    } else if (ids[i] != Tokenizer::kStart) {
+      text += tokenizer.decode(ids.subspan(i, 1));
+    }
+  }
+  return text;
+}
+
 SampleWatch::SampleWatch(const Tokenizer& tokenizer, std::int64_t n, std::int64_t steps)
     : tokenizer_(tokenizer),
       n_(n),
@@ -86,13 +99,8 @@ void SampleWatch::show(const StepReport& report) {
 void SampleWatch::print_state(std::span<const std::int32_t> sequences) const {
   std::string text = fmt::format("step {}\n", step_);
   const std::size_t T = sequences.size() / static_cast<std::size_t>(n_);
-  for (std::size_t i = 0; i < sequences.size(); ++i) {
-    if (sequences[i] == Tokenizer::kMask) {
-      text += kBlank;
-    } else if (sequences[i] != Tokenizer::kStart) {
-      text += tokenizer_.decode(sequences.subspan(i, 1));
-    }
-    if ((i + 1) % T == 0) text += fmt::format("\n{}\n", kRule);
+  for (std::size_t begin = 0; begin < sequences.size(); begin += T) {
+    text += fmt::format("{}\n{}\n", with_blanks(tokenizer_, sequences.subspan(begin, T)), kRule);
   }
   write_all(text);
 }

@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +16,9 @@ namespace masque {
 
 inline constexpr char kBlank = '_';
 inline constexpr const char* kRule = "----------------------------------------";
+
+// A text as it stands: kBlank for [MASK], nothing for [START].
+std::string with_blanks(const Tokenizer& tokenizer, std::span<const std::int32_t> ids);
 
 class SampleWatch {
  public:

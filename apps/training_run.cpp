@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "apps/environment.h"
+#include "apps/json.h"
 #include "core/check.h"
 #include "core/products.h"
 #include "models/dataset.h"
@@ -22,11 +22,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kShownCharacters = 80;  // of a sample, in the log
-
-// JSON has no NaN or infinity.
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json();
-}
 
 }  // namespace
 

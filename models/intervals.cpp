@@ -48,7 +48,8 @@ Interval moving_block_bootstrap(std::span<const double> numerator,
           static_cast<std::int64_t>(word * static_cast<std::uint64_t>(windows) >> 32);
       const std::int64_t size = std::min(block, windows - drawn);
       for (std::int64_t i = 0; i < size; ++i) {
-        const auto window = static_cast<std::size_t>((start + i) % windows);
+        const std::int64_t place = start + i;
+        const auto window = static_cast<std::size_t>(place < windows ? place : place - windows);
         top += numerator[window];
         bottom += static_cast<double>(denominator[window]);
       }

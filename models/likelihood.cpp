@@ -80,14 +80,19 @@ Likelihood exact_likelihood(Predictor& predictor, std::span<const std::int32_t> 
   return result;
 }
 
+Interval paired_difference(std::span<const double> a, std::span<const double> b,
+                           std::span<const std::int64_t> tokens, std::uint64_t seed) {
+  CHECK(a.size() == b.size(), "paired_difference: {} windows and {}", a.size(), b.size());
+  std::vector<double> differences(a.size());
+  std::transform(a.begin(), a.end(), b.begin(), differences.begin(), std::minus<>());
+  return moving_block_bootstrap(differences, tokens, seed);
+}
+
 Interval paired_difference(const Likelihood& a, const Likelihood& b, std::uint64_t seed) {
   CHECK(a.window_tokens == b.window_tokens,
         "paired_difference: the likelihoods are of other windows ({} and {}, {} and {} tokens)",
         a.window_tokens.size(), b.window_tokens.size(), a.tokens, b.tokens);
-  std::vector<double> differences(a.window_nats.size());
-  std::transform(a.window_nats.begin(), a.window_nats.end(), b.window_nats.begin(),
-                 differences.begin(), std::minus<>());
-  return moving_block_bootstrap(differences, a.window_tokens, seed);
+  return paired_difference(a.window_nats, b.window_nats, a.window_tokens, seed);
 }
 
 }  // namespace masque

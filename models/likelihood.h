@@ -69,7 +69,9 @@ Likelihood nelbo_likelihood(Predictor& predictor, std::span<const std::int32_t> 
                             std::span<const std::uint8_t> excluded,
                             const LikelihoodOptions& options);
 
-// Paired moving-block bootstrap of (a − b) nats a token over the same windows.
+// Paired moving-block bootstrap of (a − b) nats a token over the same windows; tokens: (W).
+Interval paired_difference(std::span<const double> a, std::span<const double> b,
+                           std::span<const std::int64_t> tokens, std::uint64_t seed);
 Interval paired_difference(const Likelihood& a, const Likelihood& b, std::uint64_t seed);
 
 }  // namespace masque

@@ -37,6 +37,15 @@ bool ends_with(const std::string& text, const std::string& end) {
 }  // namespace
 
 Transformer::Transformer(const ModelConfig& config, Device device)
+    : Transformer(config, device, Declared()) {
+  parameters_.allocate();
+}
+
+std::int64_t Transformer::parameter_count(const ModelConfig& config) {
+  return Transformer(config, Device(On<Cpu, float>{}), Declared()).parameters_.count();
+}
+
+Transformer::Transformer(const ModelConfig& config, Device device, Declared /*tag*/)
     : config_(config), parameters_(device) {
   const std::int64_t C = config.width, F = config.mlp_width;
   wte_ = &parameters_.add("wte.weight", {config.vocab_size, C}, true);
@@ -55,7 +64,6 @@ Transformer::Transformer(const ModelConfig& config, Device device)
   }
   norm_ = add_norm("norm");
   head_ = config.tied ? wte_ : &parameters_.add("head.weight", {config.vocab_size, C}, true);
-  parameters_.allocate();
 }
 
 NormParameters Transformer::add_norm(const std::string& name) {

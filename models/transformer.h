@@ -20,6 +20,8 @@ class Transformer {
  public:
   // Parameters are allocated and zero; call initialise() or load them.
   Transformer(const ModelConfig& config, Device device);
+  // Parameters that such a model has; allocates none.
+  static std::int64_t parameter_count(const ModelConfig& config);
 
   // N(0, 0.02²) matrices, the two projections onto the residual stream divided by √(2·layers);
   // norms 1, biases 0. Radford et al. 2019 (GPT-2), section 2.3.
@@ -49,6 +51,9 @@ class Transformer {
   bool causal() const { return config_.objective == ObjectiveKind::ar; }
 
  private:
+  struct Declared {};  // parameters are declared, not allocated
+  Transformer(const ModelConfig& config, Device device, Declared);
+
   struct Linear {
     Parameter* weight = nullptr;
     Parameter* bias = nullptr;

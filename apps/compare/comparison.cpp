@@ -142,7 +142,7 @@ void Comparison::train(const PlannedRun& run) {
     facts["set"] = run.set;
     facts["config"] = to_json(config);
     facts["config_hash"] = config_hash(to_json(config));
-    facts["parameters"] = open(run).transformer->parameters().count();
+    facts["parameters"] = Transformer::parameter_count(config.model);
     return facts;
   });
 }

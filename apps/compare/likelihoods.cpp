@@ -1,6 +1,5 @@
 #include "apps/compare/likelihoods.h"
 
-#include <algorithm>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -8,6 +7,7 @@
 #include <numeric>
 
 #include "apps/compare/interrupt.h"
+#include "apps/json.h"
 #include "core/check.h"
 #include "models/chain.h"
 
@@ -21,11 +21,6 @@ constexpr std::int64_t kBatch = 64;
 constexpr DecodingOrder kOrders[] = {DecodingOrder::l2r, DecodingOrder::r2l,
                                      DecodingOrder::max_prob, DecodingOrder::margin,
                                      DecodingOrder::entropy};
-
-// JSON has no NaN.
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json();
-}
 
 WindowNats window_nats(const Likelihood& likelihood, const std::vector<Window>& windows) {
   WindowNats result;
@@ -67,13 +62,15 @@ class Measurement {
   Measurement(Run& run, const ScoredSplit& split) : run_(run), split_(split) {}
 
   void exact() {
-    const Likelihood likelihood = time(exact_likelihood, LikelihoodOptions().draws);
+    const Likelihood likelihood = timed(exact_likelihood, split_.windows, LikelihoodOptions());
     add({"exact", "exact", "l2r", 0, seconds_}, likelihood, split_.windows, "exact");
     add_curves(likelihood);
   }
 
   void nelbo(std::int64_t draws) {
-    const Likelihood likelihood = time(nelbo_likelihood, draws);
+    LikelihoodOptions options;
+    options.draws = draws;
+    const Likelihood likelihood = timed(nelbo_likelihood, split_.windows, options);
     add({"nelbo", "upper", nullptr, draws, seconds_}, likelihood, split_.windows, "nelbo");
     add_curves(likelihood);
   }
@@ -104,32 +101,23 @@ class Measurement {
   }
 
  private:
-  template <class Estimate>
-  Likelihood time(Estimate&& estimate, std::int64_t draws) {
-    Progress progress(static_cast<std::int64_t>(split_.windows.size()));
-    LikelihoodOptions options;
+  // An estimator's result, with the options that every estimator has alike; sets seconds_.
+  template <class Estimate, class Options>
+  auto timed(Estimate&& estimate, const std::vector<Window>& windows, Options options) {
+    Progress progress(static_cast<std::int64_t>(windows.size()));
     options.seed = kSeed;
     options.batch = kBatch;
-    options.draws = draws;
     options.progress = interruptible(progress, "windows");
-    Likelihood likelihood =
-        estimate(*run_.network, split_.tokens, split_.windows, excluded_, options);
+    auto result = estimate(*run_.network, split_.tokens, windows, excluded_, options);
     seconds_ = progress.seconds();
-    return likelihood;
+    return result;
   }
 
   ChainLikelihood chain(DecodingOrder order, std::int64_t draws) {
-    Progress progress(static_cast<std::int64_t>(split_.chain_windows.size()));
     ChainOptions options;
     options.order = order;
     options.draws = draws;
-    options.batch = kBatch;
-    options.seed = kSeed;
-    options.progress = interruptible(progress, "windows");
-    ChainLikelihood likelihood =
-        chain_likelihood(*run_.network, split_.tokens, split_.chain_windows, excluded_, options);
-    seconds_ = progress.seconds();
-    return likelihood;
+    return timed(chain_likelihood, split_.chain_windows, options);
   }
 
   void add(const Named& named, const Likelihood& likelihood, const std::vector<Window>& windows,
@@ -139,12 +127,7 @@ class Measurement {
   }
 
   void add_curves(const Likelihood& likelihood) {
-    const auto n = static_cast<double>(run_.config.model.context);
-    for (const MaskedBin& bin : likelihood.by_masked) {
-      by_masked_.push_back({{"masked", {bin.lo, bin.hi}},
-                            {"share", static_cast<double>(bin.lo + bin.hi) / 2 / n},
-                            {"nats", number(bin.nats)}});
-    }
+    by_masked_ = points(likelihood.by_masked);
     by_position_ = likelihood.by_position;
   }
 
@@ -181,9 +164,7 @@ double nats_per_token(const WindowNats& windows) {
 Interval paired_interval(const WindowNats& a, const WindowNats& b) {
   CHECK(a.begin == b.begin && a.tokens == b.tokens, "compare: {} windows and {} are not the same",
         a.begin.size(), b.begin.size());
-  std::vector<double> differences(a.nats.size());
-  std::transform(a.nats.begin(), a.nats.end(), b.nats.begin(), differences.begin(), std::minus<>());
-  return moving_block_bootstrap(differences, a.tokens, kSeed);
+  return paired_difference(a.nats, b.nats, a.tokens, kSeed);
 }
 
 Json to_json(const WindowNats& windows) {

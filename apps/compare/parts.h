@@ -3,7 +3,7 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -14,14 +14,16 @@ class Parts {
   explicit Parts(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   bool has(const std::string& name) const;
-  // InputError where the file is damaged; null where there is none.
-  nlohmann::json read(const std::string& name) const;
-  void write(const std::string& name, const nlohmann::json& part) const;  // whole or not at all
+  // InputError where the file is damaged; null where there is none. The file is read once: good
+  // until the part is written again.
+  const nlohmann::json& read(const std::string& name) const;
+  void write(const std::string& name, const nlohmann::json& part);  // whole or not at all
 
  private:
   std::filesystem::path file(const std::string& name) const { return folder_ / (name + ".json"); }
 
   std::filesystem::path folder_;
+  mutable std::map<std::string, nlohmann::json> read_;  // by name
 };
 
 }  // namespace masque

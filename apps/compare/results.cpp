@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <numbers>
 #include <numeric>
@@ -28,15 +26,16 @@ std::vector<PlannedRun> runs_of(const Plan& plan, RunRole role) {
 }
 
 // A part; null where it is not there, or was skipped.
-Json made(const Parts& parts, const std::string& name) {
-  Json part = parts.read(name);
-  return part.contains("skipped") ? Json() : part;
+const Json& made(const Parts& parts, const std::string& name) {
+  static const Json kNone;
+  const Json& part = parts.read(name);
+  return part.contains("skipped") ? kNone : part;
 }
 
 // The windows of an estimator of a run; nothing where it was not measured.
 std::optional<WindowNats> windows_of(const Parts& parts, const PlannedRun& run,
                                      const std::string& key) {
-  const Json part = made(parts, likelihood_part(run));
+  const Json& part = made(parts, likelihood_part(run));
   if (part.is_null() || !part.at("windows").contains(key)) return std::nullopt;
   return windows_from(part.at("windows").at(key));
 }
@@ -98,7 +97,7 @@ struct Rows {
   Row exact{ObjectiveKind::ar, "exact", "exact", "exact", "l2r"};
 
   explicit Rows(const Parts& parts) {
-    const Json chosen = parts.read(kOrder);
+    const Json& chosen = parts.read(kOrder);
     if (!chosen.is_null()) best.order = chosen.at("order");
   }
 };
@@ -183,7 +182,8 @@ Json differences(const Plan& plan, const Parts& parts) {
 Json estimates(const Plan& plan, const Parts& parts) {
   Json list = Json::array();
   for (const PlannedRun& run : plan.runs) {
-    const Json part = made(parts, likelihood_part(run)), facts = made(parts, run_part(run));
+    const Json& part = made(parts, likelihood_part(run));
+    const Json& facts = made(parts, run_part(run));
     if (part.is_null() || facts.is_null()) continue;
     for (Json estimate : part.at("estimates")) {
       estimate["run"] = run.id;
@@ -200,7 +200,7 @@ Json estimates(const Plan& plan, const Parts& parts) {
 Json curves(const Plan& plan, const Parts& parts, const char* key, const char* name) {
   Json list = Json::array();
   for (const PlannedRun& run : runs_of(plan, RunRole::headline)) {
-    const Json part = made(parts, likelihood_part(run));
+    const Json& part = made(parts, likelihood_part(run));
     if (part.is_null() || part.at(key).empty()) continue;
     list.push_back({{"run", run.id},
                     {"estimator", part.at("estimates").at(0).at("estimator")},
@@ -260,7 +260,7 @@ Json models(const Plan& plan, const Parts& parts) {
   const RunRole main_role = is_study(plan) ? RunRole::study : RunRole::headline;
   for (const ObjectiveKind objective : {ObjectiveKind::llada, ObjectiveKind::ar}) {
     for (const PlannedRun& run : runs_of(plan, main_role)) {
-      const Json facts = made(parts, run_part(run));
+      const Json& facts = made(parts, run_part(run));
       if (run.objective != objective || facts.is_null()) continue;
       list.push_back({{"name", name_of(objective)},
                       {"parameters", facts.at("parameters")},
@@ -304,7 +304,7 @@ Json make_results(const Plan& plan, const Parts& parts) {
   std::vector<std::string> missing = missing_parts(plan, parts);
   // What was skipped for lack of time is there, and says so.
   for (const PlannedRun& run : plan.runs) {
-    const Json part = parts.read(run_part(run));
+    const Json& part = parts.read(run_part(run));
     if (part.is_object() && part.contains("skipped")) {
       missing.push_back(fmt::format("{}: {}", run.id, part.at("skipped").get<std::string>()));
     }
@@ -323,7 +323,7 @@ Json make_results(const Plan& plan, const Parts& parts) {
   results["ablations"] = ablations(plan, parts);
   results["study"] = study_rows(plan, parts);
   results["crossings"] = study_crossings(results.at("study"));
-  const Json quality = parts.read(kQuality);
+  const Json& quality = parts.read(kQuality);
   for (const char* key : {"quality", "samples", "viewer"}) {
     results[key] = quality.is_null() ? Json::array() : quality.at(key);
   }

@@ -26,7 +26,7 @@ struct Setting {
 };
 
 void add(Setting& setting, const PlannedRun& run, const Parts& parts) {
-  const Json facts = parts.read(run_part(run)), part = parts.read(likelihood_part(run));
+  const Json &facts = parts.read(run_part(run)), &part = parts.read(likelihood_part(run));
   if (facts.is_null() || part.is_null() || facts.contains("skipped") || part.contains("skipped")) {
     setting.complete = false;
     return;

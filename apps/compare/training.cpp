@@ -7,9 +7,9 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "apps/compare/flops.h"
+#include "apps/json.h"
 #include "apps/training_run.h"
 #include "models/checkpoint.h"
 #include "models/dataset.h"
@@ -102,7 +102,7 @@ Json run_facts(const fs::path& folder) {
     }
   }
   facts["best_step"] = best_step;
-  facts["best_val"] = std::isfinite(best) ? Json(best) : Json();
+  facts["best_val"] = number(best);
   facts["tokens_per_second"] = median(rates);
   Json curve = Json::array();
   for (auto& entry : points) {

@@ -1,12 +1,11 @@
 #include "apps/compare/writing.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "apps/json.h"
+#include "apps/sample_watch.h"
 #include "models/device_sampler.h"
 #include "models/tokenizer.h"
 
@@ -63,14 +62,6 @@ Ids passage(const Run& run, const WritingTask& task) {
   return ids;
 }
 
-std::string show(const Tokenizer& tokenizer, std::span<const std::int32_t> ids) {
-  std::string text;
-  for (const std::int32_t& id : ids) {
-    text += id == Tokenizer::kMask ? "_" : tokenizer.decode({&id, 1});
-  }
-  return text;
-}
-
 // n texts of the context's length in a manner, all from `start`; AR goes on from what is given.
 SampleResult write(Run& run, const Manner& manner, const Ids& start, std::int64_t n,
                    std::uint64_t seed, const Watch& watch = {}) {
@@ -125,7 +116,7 @@ class Frames {
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (ids[i] == before_[i] || ids[i] == Tokenizer::kMask) continue;
       fresh.push_back(i);
-      confidence.push_back(std::isfinite(probabilities[i]) ? Json(probabilities[i]) : Json());
+      confidence.push_back(Json(number(probabilities[i])));
     }
     if (fresh.empty() && std::equal(ids.begin(), ids.end(), before_.begin())) return;
     add(step_, ids, fresh);
@@ -139,7 +130,7 @@ class Frames {
   void add(std::int64_t step, std::span<const std::int32_t> ids,
            const std::vector<std::size_t>& fresh) {
     frames_.push_back({{"step", step},
-                       {"text", show(tokenizer_, ids)},
+                       {"text", with_blanks(tokenizer_, ids)},
                        {"fresh", fresh},
                        {"confidence", Json::array()}});
   }
@@ -197,7 +188,7 @@ Json write_generations(Run& run, const std::string& id, const WritingTask& task)
     Manner manner{"LLaDA fills blanks, most confident first", "low_confidence", 0, 1};
     manner.steps =
         std::max<std::int64_t>(1, std::count(start.begin(), start.end(), Tokenizer::kMask));
-    list.push_back(generation(run, id, manner, start, show(run.tokenizer, start), task));
+    list.push_back(generation(run, id, manner, start, with_blanks(run.tokenizer, start), task));
   }
   return list;
 }

@@ -2,29 +2,20 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "apps/report/render.h"
 #include "apps/report/sections.h"
 #include "apps/report/svg.h"
 #include "kernels/backend.h"
+#include "models/dataset.h"
+#include "models/safetensors.h"
 
 namespace masque {
 namespace {
 
 namespace fs = std::filesystem;
-
-void write_file(const fs::path& file, const std::string& text) {
-  std::ofstream stream(file, std::ios::binary);
-  stream << text;
-  stream.close();
-  if (!stream) {
-    throw Error(fmt::format("cannot write {}: is there room, and may you?", file.string()));
-  }
-}
 
 void write_plots(const report::Document& document, const fs::path& folder) {
   for (const report::Section& section : document.sections) {
@@ -43,14 +34,12 @@ void write_plots(const report::Document& document, const fs::path& folder) {
 
 nlohmann::json read_results(const fs::path& folder) {
   const fs::path file = folder / "results.json";
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) {
+  std::error_code unknown;
+  if (!fs::exists(file, unknown)) {
     throw InputError(
         fmt::format("no {}; give the folder that masque compare wrote", file.string()));
   }
-  std::stringstream text;
-  text << stream.rdbuf();
-  nlohmann::json results = nlohmann::json::parse(text.str(), nullptr, false);
+  nlohmann::json results = nlohmann::json::parse(read_text(file), nullptr, false);
   if (results.is_discarded()) {
     throw InputError(
         fmt::format("{}: is not JSON; restore it from a copy, or go on with the "

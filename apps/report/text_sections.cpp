@@ -1,7 +1,7 @@
 // Samples, and generations to step through.
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <set>
 
 #include "apps/report/format.h"
 #include "apps/report/sections.h"

@@ -1,5 +1,4 @@
 // masque eval, as a user runs it.
-#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -14,20 +13,12 @@ namespace {
 using Json = nlohmann::json;
 using Arguments = std::vector<std::string>;
 
-Json eval_json(const SmallRun& run, Arguments options = {}) {
-  options.emplace_back("--json");
-  const ProcessResult result = run.masque("eval", options);
-  INFO(result.err);
-  REQUIRE(result.code == 0);
-  return Json::parse(result.out);
+Json eval_json(const SmallRun& run, const Arguments& options = {}) {
+  return run.json("eval", options);
 }
 
 std::string refusal(const SmallRun& run, const Arguments& options) {
-  const ProcessResult result = run.masque("eval", options);
-  CHECK(result.code == 2);
-  CHECK(result.out.empty());
-  CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
-  return result.err;
+  return run.refusal("eval", options);
 }
 
 TEST_CASE("eval of an AR run is exact", "[eval][cpu]") {

@@ -20,18 +20,11 @@ Arguments joined(const Arguments& first, const Arguments& second) {
 }
 
 Json quality_json(const SmallRun& run, const Arguments& options) {
-  const ProcessResult result = run.masque("quality", joined(options, {"--json", "--n", "8"}));
-  INFO(result.err);
-  REQUIRE(result.code == 0);
-  return Json::parse(result.out);
+  return run.json("quality", joined(options, {"--n", "8"}));
 }
 
 std::string refusal(const SmallRun& run, const Arguments& options) {
-  const ProcessResult result = run.masque("quality", options);
-  CHECK(result.code == 2);
-  CHECK(result.out.empty());
-  CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
-  return result.err;
+  return run.refusal("quality", options);
 }
 
 TEST_CASE("quality has a row a setting, beside real text", "[quality][cpu]") {

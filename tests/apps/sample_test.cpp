@@ -1,5 +1,4 @@
 // masque sample, as a user runs it.
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "models/utf8.h"
@@ -13,12 +12,8 @@ namespace {
 using Json = nlohmann::json;
 using Arguments = std::vector<std::string>;
 
-Json sample_json(const SmallRun& run, Arguments options = {}) {
-  options.emplace_back("--json");
-  const ProcessResult result = run.masque("sample", options);
-  INFO(result.err);
-  REQUIRE(result.code == 0);
-  return Json::parse(result.out);
+Json sample_json(const SmallRun& run, const Arguments& options = {}) {
+  return run.json("sample", options);
 }
 
 std::string text_of(const Json& json, std::size_t index = 0) {
@@ -26,11 +21,7 @@ std::string text_of(const Json& json, std::size_t index = 0) {
 }
 
 std::string refusal(const SmallRun& run, const Arguments& options) {
-  const ProcessResult result = run.masque("sample", options);
-  CHECK(result.code == 2);
-  CHECK(result.out.empty());
-  CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
-  return result.err;
+  return run.refusal("sample", options);
 }
 
 TEST_CASE("sample continues a prompt, with either objective", "[sample][cpu]") {

@@ -151,6 +151,14 @@ TEST_CASE("a token reaches the positions that the objective allows", "[cpu]") {
   }
 }
 
+TEST_CASE("parameters are counted without a model", "[cpu]") {
+  for (const bool modern : {false, true}) {
+    const ModelConfig config = model(ObjectiveKind::llada, modern);
+    CHECK(Transformer::parameter_count(config) ==
+          Transformer(config, On<Cpu, float>{}).parameters().count());
+  }
+}
+
 TEST_CASE("initialisation follows GPT-2: scaled residual projections, unit norms", "[cpu]") {
   Transformer transformer(model(ObjectiveKind::ar, false), On<Cpu, float>{});
   transformer.initialise(1);

@@ -1,7 +1,9 @@
 // A run of a very small model, trained for two steps by the program: for tests of what reads runs.
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -40,6 +42,22 @@ class SmallRun {
   ProcessResult masque(const std::string& command, std::vector<std::string> options = {}) const {
     options.insert(options.begin(), {command, path()});
     return run_program(MASQUE_BINARY, options, {}, kOneThread);
+  }
+  // What it prints with --json.
+  nlohmann::json json(const std::string& command, std::vector<std::string> options = {}) const {
+    options.emplace_back("--json");
+    const ProcessResult result = masque(command, options);
+    INFO(result.err);
+    REQUIRE(result.code == 0);
+    return nlohmann::json::parse(result.out);
+  }
+  // What it says where it refuses: one line, and nothing on stdout.
+  std::string refusal(const std::string& command, const std::vector<std::string>& options) const {
+    const ProcessResult result = masque(command, options);
+    CHECK(result.code == 2);
+    CHECK(result.out.empty());
+    CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+    return result.err;
   }
 
  private:
