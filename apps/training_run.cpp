@@ -22,6 +22,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kShownCharacters = 80;  // of a sample, in the log
+constexpr std::int64_t kMostTimesBack = 3;    // from one stretch of steps
 
 }  // namespace
 
@@ -36,7 +37,10 @@ TrainingRun::TrainingRun(RunFolder folder, RunConfig config, Tokenizer tokenizer
       progress_(config_.training.steps, trainer.steps_done()),
       writer_(folder_, config_.training.keep,
               [this](const std::string& text) { progress_.line(text); }),
-      logged_tokens_(trainer.tokens_seen()) {}
+      watch_(config_.training.spike_z),
+      logged_tokens_(trainer.tokens_seen()) {
+  watch_.went_back(trainer.steps_done());
+}
 
 void TrainingRun::create() {
   lock_ = folder_.create();
@@ -48,6 +52,14 @@ void TrainingRun::create() {
 }
 
 void TrainingRun::reopen() {
+  drop_later_metrics();
+  write_file(folder_.config(), to_json(config_).dump(2) + "\n");
+  saved_step_ = trainer_.steps_done();
+  reuse_products();
+  progress_.line(fmt::format("resumed at step {}", trainer_.steps_done()));
+}
+
+void TrainingRun::drop_later_metrics() {
   std::ifstream old(folder_.metrics());
   std::string kept;
   for (std::string line; std::getline(old, line);) {
@@ -57,11 +69,7 @@ void TrainingRun::reopen() {
     }
   }
   write_file(folder_.metrics(), kept);
-  write_file(folder_.config(), to_json(config_).dump(2) + "\n");
   metrics_file_.open(folder_.metrics());
-  saved_step_ = trainer_.steps_done();
-  reuse_products();
-  progress_.line(fmt::format("resumed at step {}", trainer_.steps_done()));
 }
 
 void TrainingRun::reuse_products() {
@@ -88,6 +96,14 @@ int TrainingRun::go() {
     if (any_due) metrics_ = trainer_.metrics();  // waits for a GPU, so only now and then
     step_seconds_ +=
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (any_due || !on_gpu(device_)) {
+      if (!any_due) metrics_ = trainer_.metrics();
+      const LossWatch::Verdict verdict = watch_.note(step, metrics_);
+      if (verdict != LossWatch::Verdict::good) {
+        go_back(verdict);
+        continue;
+      }
+    }
     if (any_due) report_skipped();
     progress_.update(step, fmt::format("loss {:.3f}", metrics_.loss));
     if (due(training.log_every)) log();
@@ -227,6 +243,41 @@ void TrainingRun::attempt(bool& told, Work work) {
           fmt::format("step {}: {}; training goes on", trainer_.steps_done(), error.what()));
     }
   }
+}
+
+void TrainingRun::go_back(LossWatch::Verdict verdict) {
+  const std::int64_t step = trainer_.steps_done();
+  const std::string what =
+      verdict == LossWatch::Verdict::spike
+          ? fmt::format("the loss, {:.4f}, has left its mean of {:.4f}", metrics_.loss,
+                        watch_.mean())
+          : fmt::format("{} updates in a row had no finite gradient", LossWatch::kMostSkipped);
+  const std::string mend =
+      fmt::format("lower lr (it is {:g}), raise warmup ({}) or clip harder ({:g})",
+                  config_.training.lr, config_.training.warmup, config_.training.clip);
+  report_skipped();
+  if (step > furthest_step_) times_back_ = 0;
+  furthest_step_ = std::max(furthest_step_, step);
+  if (++times_back_ > kMostTimesBack) {
+    throw Error(
+        fmt::format("diverged at step {}: {}, {} times; {}", step, what, times_back_, mend));
+  }
+  writer_.finish();
+  std::filesystem::path good;
+  try {
+    good = folder_.go_back_to(watch_.good_step());
+  } catch (const InputError&) {
+    throw Error(fmt::format("diverged at step {}: {}, and there is no checkpoint before it; {}",
+                            step, what, mend));
+  }
+  trainer_.go_back(good);
+  watch_.went_back(trainer_.steps_done());
+  saved_step_ = trainer_.steps_done();
+  logged_tokens_ = trainer_.tokens_seen();
+  step_seconds_ = 0;
+  attempt(told_metrics_, [&] { drop_later_metrics(); });
+  progress_.line(fmt::format("step {}: {}: back to step {}, and on with other data", step, what,
+                             trainer_.steps_done()));
 }
 
 void TrainingRun::write_metrics(const Json& line) {

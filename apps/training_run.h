@@ -10,6 +10,7 @@
 #include "models/checkpoint_writer.h"
 #include "models/config.h"
 #include "models/files.h"
+#include "models/loss_watch.h"
 #include "models/tokenizer.h"
 #include "models/trainer.h"
 
@@ -26,17 +27,20 @@ class TrainingRun {
   void create();  // a new folder, locked, with config, tokenizer and environment
   void reopen();  // an old one: drops what metrics.jsonl says of steps after the trainer's
   // Trains to the last step; 0, or 130 or 143 when interrupted, saved either way. What cannot be
-  // written is told of and does not end it; Error where it cannot be saved at the end.
+  // written is told of and does not end it; Error where it cannot be saved at the end, and where
+  // the numbers go wrong again and again.
   int go();
 
  private:
   void report_skipped();
+  void go_back(LossWatch::Verdict verdict);
   void log();
   void evaluate();
   void sample();
   void save(bool best);
   void reuse_products();
   void write_metrics(const nlohmann::json& line);
+  void drop_later_metrics();  // than the trainer's step
   void finish();
   // Runs work; an Error is told once, until it works again. told: whether it was.
   template <class Work>
@@ -52,7 +56,10 @@ class TrainingRun {
   RunLock lock_;
   LineFile metrics_file_;
   CheckpointWriter writer_;
-  StepMetrics metrics_;             // of the last step that was waited for
+  StepMetrics metrics_;  // of the last step that was waited for
+  LossWatch watch_;
+  std::int64_t times_back_ = 0;     // without reaching further than before
+  std::int64_t furthest_step_ = 0;  // from which it went back
   double step_seconds_ = 0;         // in steps since the last log
   std::int64_t logged_tokens_ = 0;  // seen at the last log
   std::int64_t saved_step_ = -1;

@@ -206,6 +206,29 @@ void RunFolder::fill(std::int64_t step, const std::function<void(CheckpointFiles
   }
 }
 
+fs::path RunFolder::go_back_to(std::int64_t step) const {
+  const std::vector<std::int64_t> saved = steps();
+  for (auto good = saved.rbegin(); good != saved.rend(); ++good) {
+    if (*good > step) continue;
+    const fs::path folder = checkpoints() / folder_name(*good);
+    try {
+      verify_checkpoint(folder, Scope::everything);
+    } catch (const InputError&) {
+      continue;
+    }
+    for (const char* link : {"best", "last"}) {
+      const auto at = step_of_link(checkpoints() / link);
+      if (at && *at > *good) point(link, *good);
+    }
+    for (const std::int64_t later : saved) {
+      if (later > *good) remove_tree(checkpoints() / folder_name(later));
+    }
+    return folder;
+  }
+  throw InputError(
+      fmt::format("{} has no whole checkpoint of step {} or before", path_.string(), step));
+}
+
 void RunFolder::mark_best(std::int64_t step) const {
   CHECK(fs::is_directory(checkpoints() / folder_name(step)), "{}: step {} was not saved",
         path_.string(), step);

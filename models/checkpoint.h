@@ -52,6 +52,9 @@ class RunFolder {
   // a loss of power too, best and last name whole checkpoints. Error: what failed, and why.
   void save_checkpoint(std::int64_t step, bool best, std::int64_t keep,
                        const std::function<void(CheckpointFiles&)>& write) const;
+  // The newest whole checkpoint of at most `step`, and those after it removed; last and best point
+  // at it where they pointed at one of those. InputError where there is none.
+  std::filesystem::path go_back_to(std::int64_t step) const;
   // Points `best` at an existing step.
   void mark_best(std::int64_t step) const;
 

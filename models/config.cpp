@@ -75,6 +75,7 @@ const std::vector<Field>& fields() {
       training_field("beta1", &T::beta1, 0, kBelowOne),
       training_field("beta2", &T::beta2, 0, kBelowOne),
       training_field("clip", &T::clip),
+      training_field("spike_z", &T::spike_z),
       training_field("t_sampling", &T::t_sampling, 0, 0, {"stratified", "iid", "batch"}),
       training_field("epsilon", &T::epsilon, 1e-9, 1),
       training_field("weighting", &T::weighting, 0, 0, {"inverse_t", "none"}),

@@ -39,7 +39,8 @@ struct TrainingConfig {
   double weight_decay = 0.1;
   double beta1 = 0.9;
   double beta2 = 0.99;
-  double clip = 1.0;                      // 0: off
+  double clip = 1.0;   // 0: off
+  double spike_z = 0;  // a loss so many standard deviations up, for long, is gone back from; 0: off
   std::string t_sampling = "stratified";  // stratified | iid | batch
   double epsilon = 1e-3;
   std::string weighting = "inverse_t";  // inverse_t | none

@@ -271,6 +271,9 @@ LineFile::~LineFile() {
 }
 
 void LineFile::open(const fs::path& file) {
+  if (fd_ >= 0) files().close(fd_);
+  fd_ = -1;
+  kept_.clear();
   file_ = file;
 }
 

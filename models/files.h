@@ -72,7 +72,7 @@ class LineFile {
   LineFile& operator=(const LineFile&) = delete;
   ~LineFile();
 
-  void open(const std::filesystem::path& file);  // at the first line
+  void open(const std::filesystem::path& file);  // at the first line; gives up another
   void append(const std::string& line);          // Error where it, or one before, is not written
   void flush();                                  // tries again what is kept; Error as above
   std::size_t kept() const { return kept_.size(); }  // bytes

@@ -21,6 +21,18 @@ void read_parameters(const Safetensors& tensors, const std::string& prefix,
   }
 }
 
+// Before memory is taken for what config.json asks for.
+void check_size(const std::filesystem::path& file, const ModelConfig& config) {
+  std::error_code status;
+  const std::uintmax_t bytes = std::filesystem::file_size(file, status);
+  const std::int64_t count = Transformer::parameter_count(config);
+  if (!status && bytes / sizeof(float) < static_cast<std::uintmax_t>(count)) {
+    throw InputError(fmt::format(
+        "{}: has {} bytes, too few for the {} parameters of config.json: they are not of one run",
+        file.string(), bytes, count));
+  }
+}
+
 }  // namespace
 
 RunConfig load_config(const RunFolder& folder) {
@@ -40,6 +52,7 @@ Run load_run(const std::filesystem::path& path, const std::string& which, const 
   }
   const WholeCheckpoint checkpoint = folder.whole_checkpoint(which, Scope::weights);
   if (!checkpoint.note.empty()) fmt::print(stderr, "{}\n", checkpoint.note);
+  check_size(checkpoint.folder / "model.safetensors", config.model);
   auto transformer = std::make_unique<Transformer>(config.model, device);
   load_model(checkpoint.folder / "model.safetensors", *transformer);
   auto network = std::make_unique<Network>(*transformer);

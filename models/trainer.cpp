@@ -104,20 +104,20 @@ void Trainer::micro_step() {
 
 void Trainer::step() {
   const TrainingConfig& training = config_.training;
-  CHECK(steps_done_ < training.steps, "trainer: all {} steps are done", training.steps);
+  CHECK(state_.steps < training.steps, "trainer: all {} steps are done", training.steps);
   const std::int64_t B = training.batch, rows = B * training.accumulation;
   std::vector<Sequences::Place> places;
   std::int64_t scored = 0;
   for (std::int64_t row = 0; row < rows; ++row) {
-    places.push_back(sequences_.find(steps_done_ * rows + row));
+    places.push_back(sequences_.find((state_.steps + state_.skipped_batches) * rows + row));
     scored += objective_.scored(places.back().real);
   }
 
   StepState host_state;
   host_state.seed = training.seed;
-  host_state.step = static_cast<std::uint32_t>(steps_done_);
+  host_state.step = static_cast<std::uint32_t>(state_.steps);
   host_state.normaliser = 1.0 / static_cast<double>(scored);
-  host_state.lr = learning_rate(training, steps_done_);
+  host_state.lr = learning_rate(training, state_.steps);
   fill_zero(transformer_.device(), totals(), offsetof(Totals, skipped));
   {
     const TimedOp timed("zero gradients", Pass::backward);
@@ -134,8 +134,8 @@ void Trainer::step() {
     const TimedOp timed("update", Pass::backward);
     optimizer_.update(state(), &totals()->skipped);
   });
-  ++steps_done_;
-  tokens_seen_ += scored;
+  ++state_.steps;
+  state_.tokens += scored;
 }
 
 StepMetrics Trainer::metrics() const {
@@ -165,7 +165,7 @@ std::vector<Window> Trainer::evaluation_windows(std::int64_t tokens) const {
   for (std::int64_t i = 0; i < training.eval_windows; ++i) {
     const std::uint32_t word =
         philox_word(training.seed ^ kEvaluationSeed, stream_of(Purpose::data),
-                    static_cast<std::uint32_t>(steps_done_), 0, static_cast<std::uint64_t>(i));
+                    static_cast<std::uint32_t>(state_.steps), 0, static_cast<std::uint64_t>(i));
     crops.push_back({static_cast<std::int64_t>(word * offsets >> 32), L, first_scored});
   }
   return crops;
@@ -186,12 +186,12 @@ Evaluation Trainer::evaluate(const std::string& split) {
 }
 
 double Trainer::epoch() const {
-  return static_cast<double>(tokens_seen_) / static_cast<double>(splits_.train.size());
+  return static_cast<double>(state_.tokens) / static_cast<double>(splits_.train.size());
 }
 
 bool Trainer::note_val(double loss) {
-  if (!(loss < best_loss_)) return false;
-  best_loss_ = loss;
+  if (!(loss < state_.best_loss)) return false;
+  state_.best_loss = loss;
   return true;
 }
 

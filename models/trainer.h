@@ -38,6 +38,15 @@ struct Evaluation {
   double accuracy = 0;  // of next tokens (AR), of masked ones over nelbo's draws (LLaDA)
 };
 
+// Where a training stands: state.json.
+struct TrainingState {
+  std::int64_t steps = 0, tokens = 0;
+  std::int64_t skipped_batches = 0;  // that going back left out of the order of data
+  double best_loss = std::numeric_limits<double>::infinity();
+};
+// InputError where the file is not one that a training wrote.
+TrainingState read_training_state(const std::filesystem::path& file);
+
 // All that a checkpoint holds of a trainer, copied to the host, so that training may go on while it
 // is written.
 struct Snapshot {
@@ -61,10 +70,10 @@ class Trainer {
   bool has_val() const { return !splits_.val.empty(); }
 
   std::int64_t steps() const { return config_.training.steps; }
-  std::int64_t steps_done() const { return steps_done_; }
-  std::int64_t tokens_seen() const { return tokens_seen_; }  // loss-bearing for AR; read for LLaDA
+  std::int64_t steps_done() const { return state_.steps; }
+  std::int64_t tokens_seen() const { return state_.tokens; }  // loss-bearing for AR; read for LLaDA
   double epoch() const;
-  double best_loss() const { return best_loss_; }
+  double best_loss() const { return state_.best_loss; }
   // Keeps the least val loss; true where `loss` is it.
   bool note_val(double loss);
 
@@ -72,6 +81,8 @@ class Trainer {
   Snapshot snapshot() const;
   void save(const std::filesystem::path& folder) const;
   void load(const std::filesystem::path& folder);
+  // Goes back to a checkpoint, and from there on to data that come after all that were read.
+  void go_back(const std::filesystem::path& folder);
 
   Transformer& transformer() { return transformer_; }
   Network& network() { return network_; }
@@ -112,8 +123,7 @@ class Trainer {
   Memory device_batch_, device_totals_, device_excluded_;
   Upload upload_;  // of device_batch_: step state, tokens, lengths
   CapturedStep micro_step_, update_;
-  std::int64_t steps_done_ = 0, tokens_seen_ = 0;
-  double best_loss_ = std::numeric_limits<double>::infinity();
+  TrainingState state_;
 };
 
 }  // namespace masque

@@ -1,15 +1,16 @@
 // Saving and loading a Trainer: the files of a checkpoint (docs/checkpoint-format.md).
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "core/check.h"
 #include "models/run.h"
+#include "models/strict_json.h"
 #include "models/trainer.h"
 
 namespace masque {
 namespace {
+
+constexpr std::int64_t kMostCount = std::int64_t{1} << 53;  // of steps, tokens, batches
 
 // The optimizer's arenas, a named piece for each parameter: "m.wte.weight", …
 template <class Visit>
@@ -38,15 +39,17 @@ void Snapshot::write(CheckpointFiles& files) const {
 
 Snapshot Trainer::snapshot() const {
   const ParameterStore& store = transformer_.parameters();
-  Snapshot copy{steps_done_, copy_weights(transformer_), {}, ""};
+  Snapshot copy{state_.steps, copy_weights(transformer_), {}, ""};
   for_each_moment(optimizer_, store,
                   [&](const std::string& name, const Parameter& parameter, std::byte* values) {
                     copy.moments.add(store.device(), name, parameter.shape, parameter.master.dtype,
                                      values);
                   });
-  nlohmann::json state = {
-      {"step", steps_done_}, {"tokens", tokens_seen_}, {"skipped_batches", skipped_batches_}};
-  state["best_loss"] = std::isfinite(best_loss_) ? nlohmann::json(best_loss_) : nlohmann::json();
+  nlohmann::json state = {{"step", state_.steps},
+                          {"tokens", state_.tokens},
+                          {"skipped_batches", state_.skipped_batches}};
+  state["best_loss"] =
+      std::isfinite(state_.best_loss) ? nlohmann::json(state_.best_loss) : nlohmann::json();
   copy.state = state.dump(2) + "\n";
   return copy;
 }
@@ -57,7 +60,27 @@ void Trainer::save(const std::filesystem::path& folder) const {
   files.finish();
 }
 
+TrainingState read_training_state(const std::filesystem::path& file) {
+  const auto json = read_strict_json(file, {file.string(), "resume from another checkpoint"});
+  const auto is_count = [&](const char* key) {
+    return json.contains(key) && json[key].is_number_unsigned() && json[key] < kMostCount;
+  };
+  const bool legal = json.is_object() && is_count("step") && is_count("tokens") &&
+                     json.contains("best_loss") &&
+                     (json["best_loss"].is_null() || json["best_loss"].is_number()) &&
+                     (is_count("skipped_batches") || !json.contains("skipped_batches"));
+  if (!legal) {
+    throw InputError(fmt::format(
+        "{}: must be a JSON object with step, tokens and best_loss; resume from another checkpoint",
+        file.string()));
+  }
+  TrainingState state{json["step"], json["tokens"], json.value("skipped_batches", std::int64_t{0})};
+  if (json["best_loss"].is_number()) state.best_loss = json["best_loss"];
+  return state;
+}
+
 void Trainer::load(const std::filesystem::path& folder) {
+  const TrainingState state = read_training_state(folder / "state.json");
   load_model(folder / "model.safetensors", transformer_);
 
   const ParameterStore& store = transformer_.parameters();
@@ -68,29 +91,13 @@ void Trainer::load(const std::filesystem::path& folder) {
                     tensors.read(name, parameter.shape, parameter.master.dtype, copy.data());
                     copy_to_device(store.device(), values, copy.data(), copy.size());
                   });
-
-  const std::string file = (folder / "state.json").string();
-  const auto state = read_strict_json(folder / "state.json", {file, "resume from another checkpoint"});
-  const auto is_count = [&](const char* key) {
-    return state.contains(key) && state[key].is_number_unsigned() && state[key] < kMostCount;
-  };
-  if (!state.is_object() || !is_count("step") || !is_count("tokens") ||
-      !state.contains("best_loss") || !(is_count("skipped_batches") || !state.contains("skipped_batches"))) {
-    throw InputError(fmt::format(
-        "{}: must be a JSON object with step, tokens and best_loss; resume from another checkpoint",
-        file));
-  }
-  steps_done_ = state["step"].get<std::int64_t>();
-  tokens_seen_ = state["tokens"].get<std::int64_t>();
-  skipped_batches_ = state.value("skipped_batches", std::int64_t{0});
-  best_loss_ = state["best_loss"].is_number() ? state["best_loss"].get<double>()
-                                              : std::numeric_limits<double>::infinity();
+  state_ = state;
 }
 
 void Trainer::go_back(const std::filesystem::path& folder) {
-  const std::int64_t read = steps_done_ + skipped_batches_;
+  const std::int64_t read = state_.steps + state_.skipped_batches;
   load(folder);
-  skipped_batches_ = read - steps_done_;
+  state_.skipped_batches = read - state_.steps;
 }
 
 }  // namespace masque

@@ -101,14 +101,20 @@ class Measurement {
   }
 
  private:
+  template <class Result, class Options>
+  using Estimator = Result (*)(Predictor&, std::span<const std::int32_t>,
+                               const std::vector<Window>&, std::span<const std::uint8_t>,
+                               const Options&);
+
   // An estimator's result, with the options that every estimator has alike; sets seconds_.
-  template <class Estimate, class Options>
-  auto timed(Estimate&& estimate, const std::vector<Window>& windows, Options options) {
+  template <class Result, class Options>
+  Result timed(Estimator<Result, Options> estimate, const std::vector<Window>& windows,
+               Options options) {
     Progress progress(static_cast<std::int64_t>(windows.size()));
     options.seed = kSeed;
     options.batch = kBatch;
     options.progress = interruptible(progress, "windows");
-    auto result = estimate(*run_.network, split_.tokens, windows, excluded_, options);
+    Result result = estimate(*run_.network, split_.tokens, windows, excluded_, options);
     seconds_ = progress.seconds();
     return result;
   }

@@ -10,7 +10,7 @@
 #include "apps/report/svg.h"
 #include "kernels/backend.h"
 #include "models/dataset.h"
-#include "models/safetensors.h"
+#include "models/files.h"
 
 namespace masque {
 namespace {

@@ -164,7 +164,8 @@ const Field* best_on_val(const std::vector<Field>& rows, const std::string& mode
 }  // namespace
 
 bool is_study(const Results& results) {
-  const bool any = !results.root().list("study").empty() || !results.root().list("crossings").empty();
+  const bool any =
+      !results.root().list("study").empty() || !results.root().list("crossings").empty();
   for (const Field& run : results.root().list("runs")) {
     if (run.text("role") == "study") return true;
   }

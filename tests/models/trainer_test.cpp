@@ -2,6 +2,8 @@
 
 #include <omp.h>
 
+#include <cmath>
+#include <filesystem>
 #include <vector>
 
 #include "core/profile.h"
@@ -13,6 +15,8 @@
 
 namespace masque::test {
 namespace {
+
+namespace fs = std::filesystem;
 
 // A small model with everything on: dropout, accumulation, an epoch that ends mid-run.
 RunConfig small_config(ObjectiveKind objective) {
@@ -52,6 +56,44 @@ std::vector<double> weights(Trainer& trainer) {
     all.insert(all.end(), values.begin(), values.end());
   }
   return all;
+}
+
+TEST_CASE("going back takes a checkpoint's state, and data that come after all that were read",
+          "[cpu]") {
+  const ObjectiveKind objective = GENERATE(ObjectiveKind::llada, ObjectiveKind::ar);
+  const Scratch folder;
+  Trainer trainer = make_trainer(small_config(objective));
+  for (int step = 0; step < 3; ++step) trainer.step();
+  fs::create_directories(folder / "three");
+  trainer.save(folder / "three");
+  const std::vector<double> good = weights(trainer);
+  for (int step = 0; step < 2; ++step) trainer.step();
+  ParameterStore& store = trainer.transformer().parameters();
+  const Parameter& first = store.parameters().front();
+  store.write(first, std::vector<double>(static_cast<std::size_t>(first.shape.count()), NAN));
+  trainer.go_back(folder / "three");
+  CHECK(trainer.steps_done() == 3);
+  CHECK(weights(trainer) == good);
+  fs::create_directories(folder / "back");
+  trainer.save(folder / "back");
+  CHECK(read_training_state(folder / "back" / "state.json").skipped_batches == 2);
+  trainer.step();
+
+  // A plain resume reads the batch of step 3 again; one from "back" that of step 5, as above.
+  Trainer resumed = make_trainer(small_config(objective));
+  resumed.load(folder / "back");
+  resumed.step();
+  CHECK(weights(resumed) == weights(trainer));
+  Trainer same_data = make_trainer(small_config(objective));
+  same_data.load(folder / "three");
+  same_data.step();
+  CHECK(weights(same_data) != weights(trainer));
+  trainer.go_back(folder / "back");
+  trainer.step();
+  trainer.go_back(folder / "three");  // 3 steps and 4 batches read since, in all
+  fs::create_directories(folder / "twice");
+  trainer.save(folder / "twice");
+  CHECK(read_training_state(folder / "twice" / "state.json").skipped_batches == 4);
 }
 
 TEST_CASE("a trainer learns, with either objective", "[cpu]") {
