@@ -46,6 +46,7 @@ void TrainingRun::create() {
   write_file(folder_.environment(), environment(device_).dump(2) + "\n");
   std::filesystem::create_directories(folder_.samples());
   metrics_file_.open(folder_.metrics(), std::ios::app);
+  events_ = events(std::nullopt);
 }
 
 void TrainingRun::reopen() {
@@ -60,6 +61,7 @@ void TrainingRun::reopen() {
   write_file(folder_.metrics(), kept);
   write_file(folder_.config(), to_json(config_).dump(2) + "\n");
   metrics_file_.open(folder_.metrics(), std::ios::app);
+  events_ = events(trainer_.steps_done());
   saved_step_ = trainer_.steps_done();
   reuse_products();
   progress_.line(fmt::format("resumed at step {}", trainer_.steps_done()));
@@ -182,8 +184,9 @@ void TrainingRun::sample() {
         model.context, excluded, options);
   }
   const auto ids = std::span<const std::int32_t>(result.ids).subspan(skip);
-  write_file(folder_.samples() / fmt::format("step_{}.txt", trainer_.steps_done()),
-             tokenizer_.decode(ids) + "\n");
+  const std::string text = tokenizer_.decode(ids);
+  write_file(folder_.samples() / fmt::format("step_{}.txt", trainer_.steps_done()), text + "\n");
+  events_.sample(trainer_.steps_done(), text);
   std::string line = tokenizer_.decode(ids.first(std::min(ids.size(), kShownCharacters)));
   for (std::size_t at = 0; (at = line.find('\n', at)) != std::string::npos; at += 3) {
     line.replace(at, 1, " / ");
@@ -209,6 +212,12 @@ void TrainingRun::write_metrics(const Json& line) {
     throw Error(
         fmt::format("{}: cannot be written; is the disk full?", folder_.metrics().string()));
   }
+  events_.metrics(full);
+}
+
+RunEvents TrainingRun::events(std::optional<std::int64_t> resumed_at) {
+  return RunEvents(folder_, config_, resumed_at,
+                   [this](const std::string& line) { progress_.line(line); });
 }
 
 }  // namespace masque

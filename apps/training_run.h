@@ -7,6 +7,7 @@
 #include <string>
 
 #include "apps/common.h"
+#include "apps/run_events.h"
 #include "models/checkpoint.h"
 #include "models/config.h"
 #include "models/tokenizer.h"
@@ -34,6 +35,7 @@ class TrainingRun {
   void save(bool best);
   void reuse_products();
   void write_metrics(const nlohmann::json& line);
+  RunEvents events(std::optional<std::int64_t> resumed_at);
 
   RunFolder folder_;
   RunConfig config_;
@@ -43,6 +45,7 @@ class TrainingRun {
   Log log_;
   Progress progress_;
   std::ofstream metrics_file_;
+  RunEvents events_;                // the same for TensorBoard
   StepMetrics metrics_;             // of the last step that was waited for
   double step_seconds_ = 0;         // in steps since the last log
   std::int64_t logged_tokens_ = 0;  // seen at the last log
