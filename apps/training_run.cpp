@@ -43,7 +43,7 @@ void TrainingRun::create() {
   folder_.create();
   write_file(folder_.config(), to_json(config_).dump(2) + "\n");
   tokenizer_.save(folder_.tokenizer());
-  write_file(folder_.environment(), environment(device_).dump(2) + "\n");
+  write_file(folder_.environment(), run_environment(device_, config_.data.file).dump(2) + "\n");
   std::filesystem::create_directories(folder_.samples());
   metrics_file_.open(folder_.metrics(), std::ios::app);
   events_ = events(std::nullopt);
@@ -60,6 +60,9 @@ void TrainingRun::reopen() {
   }
   write_file(folder_.metrics(), kept);
   write_file(folder_.config(), to_json(config_).dump(2) + "\n");
+  write_file(
+      folder_.environment(),
+      resumed_environment(folder_.environment(), trainer_.steps_done(), device_).dump(2) + "\n");
   metrics_file_.open(folder_.metrics(), std::ios::app);
   events_ = events(trainer_.steps_done());
   saved_step_ = trainer_.steps_done();
