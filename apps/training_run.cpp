@@ -56,6 +56,7 @@ void TrainingRun::reopen() {
     const Json json = Json::parse(line, nullptr, false);
     if (json.is_object() && json.value("step", std::int64_t{0}) <= trainer_.steps_done()) {
       kept += line + "\n";
+      seconds_before_ = json.value("seconds", seconds_before_);
     }
   }
   write_file(folder_.metrics(), kept);
@@ -208,7 +209,7 @@ void TrainingRun::write_metrics(const Json& line) {
   Json full = {{"step", trainer_.steps_done()},
                {"tokens", trainer_.tokens_seen()},
                {"epoch", trainer_.epoch()},
-               {"seconds", progress_.seconds()}};
+               {"seconds", seconds_before_ + progress_.seconds()}};
   full.update(line);
   metrics_file_ << full.dump() << '\n' << std::flush;
   if (!metrics_file_) {

@@ -47,6 +47,7 @@ class TrainingRun {
   std::ofstream metrics_file_;
   RunEvents events_;                // the same for TensorBoard
   StepMetrics metrics_;             // of the last step that was waited for
+  double seconds_before_ = 0;       // of earlier sittings
   double step_seconds_ = 0;         // in steps since the last log
   std::int64_t logged_tokens_ = 0;  // seen at the last log
   std::int64_t saved_step_ = -1;
