@@ -9,6 +9,7 @@
 #include "apps/eval.h"
 #include "apps/quality.h"
 #include "apps/report/report.h"
+#include "apps/runs.h"
 #include "apps/sample.h"
 #include "apps/train.h"
 
@@ -42,6 +43,7 @@ int main(int argc, char** argv) {
   masque::add_quality_command(app);
   masque::add_compare_command(app, exit_code);
   masque::add_report_command(app);
+  masque::add_runs_command(app);
   masque::add_doctor_command(app);
   const int failure = masque::run_app(app, argc, argv);
   return failure != 0 ? failure : exit_code;
