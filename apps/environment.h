@@ -1,6 +1,8 @@
 // What produced a run: for environment.json and --version.
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -9,6 +11,14 @@
 namespace masque {
 
 std::string version();  // "masque 0.1.0 (commit, compiler, build type)"
+// The program and the machine, as flat keys.
 nlohmann::json environment(const Device& device);
+// And what was typed, where and when, which environment variables count, and, where a file is
+// given, its SHA-256 (null where it cannot be had): what it takes to run it again.
+nlohmann::json run_environment(const Device& device, const std::string& data_file);
+// The environment.json of a run that goes on from `step`: what it was, and in "resumed" what it is
+// now. A file that is damaged is begun anew.
+nlohmann::json resumed_environment(const std::filesystem::path& file, std::int64_t step,
+                                   const Device& device);
 
 }  // namespace masque

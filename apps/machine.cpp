@@ -1,15 +1,20 @@
 #include "apps/machine.h"
 
+#include <fcntl.h>
 #include <sched.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <system_error>
 #include <utility>
 
 namespace masque {
 namespace {
+
+namespace fs = std::filesystem;
 
 // "model name	: AMD EPYC" → {"model name", "AMD EPYC"}
 std::pair<std::string, std::string> key_and_value(const std::string& line) {
@@ -65,6 +70,14 @@ std::string read_nvidia_driver() {
   return last.empty() ? "" : "of unknown version";
 }
 
+template <class Visit>
+void for_each_entry(const fs::path& folder, const Visit& visit) {
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    visit(at->path());
+  }
+}
+
 }  // namespace
 
 Machine read_machine() {
@@ -73,6 +86,26 @@ Machine read_machine() {
   read_memory(machine);
   machine.nvidia_driver = read_nvidia_driver();
   return machine;
+}
+
+std::set<fs::path> written_files(const std::string& name) {
+  std::set<fs::path> files;
+  for_each_entry("/proc", [&](const fs::path& process) {
+    if (process.filename().string().find_first_not_of("0123456789") != std::string::npos) return;
+    for_each_entry(process / "fd", [&](const fs::path& entry) {
+      std::error_code error;
+      const fs::path file = fs::read_symlink(entry, error);
+      if (error || file.filename() != name) return;
+      std::ifstream info(process / "fdinfo" / entry.filename());
+      for (std::string line; std::getline(info, line);) {
+        const auto [key, value] = key_and_value(line);
+        if (key != "flags") continue;
+        const long mode = std::strtol(value.c_str(), nullptr, 8) & O_ACCMODE;
+        if (mode == O_WRONLY || mode == O_RDWR) files.insert(file);
+      }
+    });
+  });
+  return files;
 }
 
 }  // namespace masque

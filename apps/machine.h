@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
+#include <set>
 #include <string>
 
 namespace masque {
@@ -17,5 +19,9 @@ struct Machine {
   std::string nvidia_driver;               // its version; empty: no driver
 };
 Machine read_machine();
+
+// The files of this name that some process has open for writing, as far as this one may see
+// (/proc; not those of other machines or users).
+std::set<std::filesystem::path> written_files(const std::string& name);
 
 }  // namespace masque

@@ -7,8 +7,10 @@
 #include "apps/doctor.h"
 #include "apps/environment.h"
 #include "apps/eval.h"
+#include "apps/plot.h"
 #include "apps/quality.h"
 #include "apps/report/report.h"
+#include "apps/runs.h"
 #include "apps/sample.h"
 #include "apps/train.h"
 
@@ -42,6 +44,8 @@ int main(int argc, char** argv) {
   masque::add_quality_command(app);
   masque::add_compare_command(app, exit_code);
   masque::add_report_command(app);
+  masque::add_runs_command(app);
+  masque::add_plot_command(app);
   masque::add_doctor_command(app);
   const int failure = masque::run_app(app, argc, argv);
   return failure != 0 ? failure : exit_code;

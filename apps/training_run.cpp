@@ -46,30 +46,38 @@ void TrainingRun::create() {
   lock_ = folder_.create();
   write_file(folder_.config(), to_json(config_).dump(2) + "\n");
   tokenizer_.save(folder_.tokenizer());
-  write_file(folder_.environment(), environment(device_).dump(2) + "\n");
+  write_file(folder_.environment(), run_environment(device_, config_.data.file).dump(2) + "\n");
   make_folder(folder_.samples());
   metrics_file_.open(folder_.metrics());
+  events_ = events(std::nullopt);
 }
 
 void TrainingRun::reopen() {
-  drop_later_metrics();
+  seconds_before_ = drop_later_metrics();
   write_file(folder_.config(), to_json(config_).dump(2) + "\n");
+  write_file(
+      folder_.environment(),
+      resumed_environment(folder_.environment(), trainer_.steps_done(), device_).dump(2) + "\n");
   saved_step_ = trainer_.steps_done();
   reuse_products();
   progress_.line(fmt::format("resumed at step {}", trainer_.steps_done()));
 }
 
-void TrainingRun::drop_later_metrics() {
+double TrainingRun::drop_later_metrics() {
   std::ifstream old(folder_.metrics());
   std::string kept;
+  double seconds = 0;
   for (std::string line; std::getline(old, line);) {
     const Json json = Json::parse(line, nullptr, false);
     if (json.is_object() && json.value("step", std::int64_t{0}) <= trainer_.steps_done()) {
       kept += line + "\n";
+      seconds = json.value("seconds", seconds);
     }
   }
   write_file(folder_.metrics(), kept);
   metrics_file_.open(folder_.metrics());
+  events_ = events(trainer_.steps_done());
+  return seconds;
 }
 
 void TrainingRun::reuse_products() {
@@ -200,10 +208,11 @@ void TrainingRun::sample() {
         model.context, excluded, options);
   }
   const auto ids = std::span<const std::int32_t>(result.ids).subspan(skip);
+  const std::string text = tokenizer_.decode(ids);
   attempt(told_samples_, [&] {
-    write_file(folder_.samples() / fmt::format("step_{}.txt", trainer_.steps_done()),
-               tokenizer_.decode(ids) + "\n");
+    write_file(folder_.samples() / fmt::format("step_{}.txt", trainer_.steps_done()), text + "\n");
   });
+  events_.sample(trainer_.steps_done(), text);
   std::string line = tokenizer_.decode(ids.first(std::min(ids.size(), kShownCharacters)));
   for (std::size_t at = 0; (at = line.find('\n', at)) != std::string::npos; at += 3) {
     line.replace(at, 1, " / ");
@@ -284,9 +293,15 @@ void TrainingRun::write_metrics(const Json& line) {
   Json full = {{"step", trainer_.steps_done()},
                {"tokens", trainer_.tokens_seen()},
                {"epoch", trainer_.epoch()},
-               {"seconds", progress_.seconds()}};
+               {"seconds", seconds_before_ + progress_.seconds()}};
   full.update(line);
   attempt(told_metrics_, [&] { metrics_file_.append(full.dump()); });
+  events_.metrics(full);
+}
+
+RunEvents TrainingRun::events(std::optional<std::int64_t> resumed_at) {
+  return RunEvents(folder_, config_, resumed_at,
+                   [this](const std::string& line) { progress_.line(line); });
 }
 
 }  // namespace masque

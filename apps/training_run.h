@@ -6,6 +6,7 @@
 #include <string>
 
 #include "apps/common.h"
+#include "apps/run_events.h"
 #include "models/checkpoint.h"
 #include "models/checkpoint_writer.h"
 #include "models/config.h"
@@ -40,11 +41,14 @@ class TrainingRun {
   void save(bool best);
   void reuse_products();
   void write_metrics(const nlohmann::json& line);
-  void drop_later_metrics();  // than the trainer's step
+  // Drops what metrics.jsonl says of steps after the trainer's; returns the seconds of the last
+  // kept.
+  double drop_later_metrics();
   void finish();
   // Runs work; an Error is told once, until it works again. told: whether it was.
   template <class Work>
   void attempt(bool& told, Work work);
+  RunEvents events(std::optional<std::int64_t> resumed_at);
 
   RunFolder folder_;
   RunConfig config_;
@@ -55,11 +59,13 @@ class TrainingRun {
   Progress progress_;
   RunLock lock_;
   LineFile metrics_file_;
+  RunEvents events_;  // the same for TensorBoard
   CheckpointWriter writer_;
   StepMetrics metrics_;  // of the last step that was waited for
   LossWatch watch_;
   std::int64_t times_back_ = 0;     // without reaching further than before
   std::int64_t furthest_step_ = 0;  // from which it went back
+  double seconds_before_ = 0;       // of earlier sittings
   double step_seconds_ = 0;         // in steps since the last log
   std::int64_t logged_tokens_ = 0;  // seen at the last log
   std::int64_t saved_step_ = -1;

@@ -4,6 +4,7 @@
 
 #include "models/source.h"
 #include "tests/support/catch.h"
+#include "tests/support/log_folder.h"
 #include "tests/support/process.h"
 #include "tests/support/scratch.h"
 #include "tests/support/small_run.h"
@@ -12,6 +13,7 @@ namespace fs = std::filesystem;
 using namespace masque::test;
 using Catch::Contains;
 using Words = std::vector<std::string>;
+using masque::ObjectiveKind;
 
 namespace {
 
@@ -197,4 +199,33 @@ TEST_CASE("damaged files of a run are named", "[cpu]") {
 
   fs::remove_all(fs::canonical(folder / "checkpoints/last"));
   check_refused(folder, {"eval", run.path(), "--checkpoint", "last"}, {"no checkpoint", "last"});
+}
+
+TEST_CASE("runs and plot refuse bad input", "[cpu]") {
+  const Scratch scratch;
+  const std::string root = scratch.path().string();
+  const std::string run =
+      log_folder(scratch / "run", ObjectiveKind::ar, 40, {{10, 1.9, 2.0}}).string();
+  const std::string fresh = log_folder(scratch / "fresh", ObjectiveKind::ar, 40, {}).string();
+  const auto refuses = [&](const Words& arguments, const Words& words) {
+    check_refused(scratch.path(), arguments, words);
+  };
+  refuses({"runs", root + "/none"}, {"no folder " + root + "/none", "give one that holds runs"});
+  refuses({"runs", run + "/config.json"}, {"no folder", "config.json"});
+  refuses({"runs", root, "--sort", "name"}, {"--sort", "name", "val", "age"});
+
+  const std::string svg = root + "/curves.svg";
+  refuses({"plot", "-o", svg}, {"RUN", "required"});
+  refuses({"plot", root + "/none", "-o", svg}, {"no run folder", "/none", "masque runs"});
+  refuses({"plot", root, "-o", svg}, {root + " is no run folder", "masque runs " + root});
+  refuses({"plot", run, "-o", run + "/config.json"}, {"-o", "config.json", "ends in .svg"});
+  refuses({"plot", run, "-o", root + "/none/c.svg"}, {"-o", "there is no folder", "/none"});
+  refuses({"plot", run, "-o", svg, "--x", "flops"}, {"--x", "flops", "tokens"});
+  refuses({"plot", run, "-o", svg, "--split", "test"}, {"--split", "test", "val"});
+  refuses({"plot", run, fresh, "-o", svg},
+          {fresh, "no evaluation of val yet at step 0 (eval_every is 250)", "leave it out"});
+  refuses({"plot", run, run, run, run, run, run, run, run, run, run, "-o", svg},
+          {"10 runs", "give fewer"});
+  fs::remove(fs::path(fresh) / "config.json");
+  refuses({"plot", fresh, "-o", svg}, {fresh, "no config.json", "leave it out"});
 }

@@ -105,6 +105,7 @@ TEST_CASE("a resumed run equals an uninterrupted one in every saved byte", "[cpu
       CHECK(a[i][key] == b[i][key]);
     }
   }
+  for (std::size_t i = 1; i < b.size(); ++i) CHECK(b[i]["seconds"] >= b[i - 1]["seconds"]);
 }
 
 TEST_CASE("an interrupt finishes the step, saves and says how to go on", "[cpu]") {
