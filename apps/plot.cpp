@@ -14,7 +14,7 @@
 #include "apps/report/svg.h"
 #include "apps/run_log.h"
 #include "core/check.h"
-#include "models/safetensors.h"
+#include "models/files.h"
 
 namespace masque {
 namespace {
