@@ -101,11 +101,11 @@ int TrainingRun::go() {
     };
     const bool any_due =
         due(training.log_every) || due(training.eval_every) || due(training.save_every);
-    if (any_due) metrics_ = trainer_.metrics();  // waits for a GPU, so only now and then
+    const bool looks = any_due || !on_gpu(device_);  // waits for a GPU, so there only now and then
+    if (looks) metrics_ = trainer_.metrics();
     step_seconds_ +=
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    if (any_due || !on_gpu(device_)) {
-      if (!any_due) metrics_ = trainer_.metrics();
+    if (looks) {
       const LossWatch::Verdict verdict = watch_.note(step, metrics_);
       if (verdict != LossWatch::Verdict::good) {
         go_back(verdict);
@@ -116,7 +116,13 @@ int TrainingRun::go() {
     progress_.update(step, fmt::format("loss {:.3f}", metrics_.loss));
     if (due(training.log_every)) log();
     if (due(training.eval_every)) evaluate();
-    if (due(training.save_every) && saved_step_ != step) save(!trainer_.has_val());
+    // Not while numbers go wrong: what is kept stays good.
+    save_wanted_ = save_wanted_ || due(training.save_every);
+    const bool well = watch_.good_step() == step || step == training.steps;
+    if (save_wanted_ && well) {
+      if (saved_step_ != step) save(!trainer_.has_val());
+      save_wanted_ = false;
+    }
   }
   if (interrupt_signal() == 0) {
     finish();

@@ -69,6 +69,7 @@ class TrainingRun {
   double step_seconds_ = 0;         // in steps since the last log
   std::int64_t logged_tokens_ = 0;  // seen at the last log
   std::int64_t saved_step_ = -1;
+  bool save_wanted_ = false;  // at the next step at which all is well
   std::int64_t skipped_ = 0;  // updates that were reported as skipped
   std::string saved_products_;
   bool told_metrics_ = false, told_samples_ = false, told_products_ = false;  // as not written

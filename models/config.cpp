@@ -52,7 +52,7 @@ const std::vector<Field>& fields() {
   static const std::vector<Field> table = {
       model_field("vocab_size", &M::vocab_size, 0, kMostWide),
       model_field("context", &M::context, 1, kMostWide),
-      model_field("layers", &M::layers, 1, 1000),
+      model_field("layers", &M::layers, 1, 250),
       model_field("heads", &M::heads, 1, kMostWide),
       model_field("width", &M::width, 1, kMostWide),
       model_field("mlp_width", &M::mlp_width, 0, kMostWide),

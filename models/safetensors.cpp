@@ -1,7 +1,6 @@
 #include "models/safetensors.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cerrno>
 #include <cstdint>
@@ -9,12 +8,12 @@
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <system_error>
 #include <utility>
 
 #include "core/check.h"
 #include "models/files.h"
+#include "models/strict_json.h"
 
 namespace masque {
 namespace {
@@ -22,19 +21,14 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "safetensors are little-endian");
 
 constexpr std::uint64_t kLengthBytes = 8;
-constexpr std::uint64_t kMaxHeader = 100'000'000;
-constexpr int kMaxDepth = 3;  // file, tensor, shape
+constexpr std::uint64_t kMaxHeader = 1 << 20;  // 9,000 arrays
+constexpr int kMaxDepth = 3;                   // file, tensor, shape
 constexpr std::size_t kMaxRank = 4;
 const char* const kMetadata = "__metadata__";
 const char* const kMend = "copy the file again, or use another checkpoint";
 
 const char* format_name(DType dtype) {
   return dtype == DType::f64 ? "F64" : "F32";
-}
-
-std::string quoted(const std::string& name) {
-  return nlohmann::json(name.substr(0, 80))
-      .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
 Shape make_shape(std::span<const std::int64_t> sizes) {
@@ -51,42 +45,6 @@ Shape make_shape(std::span<const std::int64_t> sizes) {
       return {};
   }
 }
-
-// Parses JSON, refusing what nlohmann would let pass: duplicate keys and depth.
-class HeaderParser {
- public:
-  explicit HeaderParser(const std::string& file) : file_(file) {}
-
-  nlohmann::json parse(const std::string& text) {
-    try {
-      return nlohmann::json::parse(
-          text, [this](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
-            return check(depth, event, value);
-          });
-    } catch (const nlohmann::json::parse_error& error) {
-      throw InputError(
-          fmt::format("{}: header is not JSON at its byte {}: {}", file_, error.byte, kMend));
-    }
-  }
-
- private:
-  bool check(int depth, nlohmann::json::parse_event_t event, const nlohmann::json& value) {
-    using Event = nlohmann::json::parse_event_t;
-    if (depth > kMaxDepth) {
-      throw InputError(fmt::format("{}: header nests deeper than {}: {}", file_, kMaxDepth, kMend));
-    }
-    const auto level = static_cast<std::size_t>(depth);
-    if (event == Event::object_start) keys_[level + 1].clear();
-    if (event == Event::key && !keys_[level].insert(value.get<std::string>()).second) {
-      throw InputError(fmt::format("{}: {} appears twice in the header: {}", file_,
-                                   quoted(value.get<std::string>()), kMend));
-    }
-    return true;
-  }
-
-  const std::string& file_;
-  std::array<std::set<std::string>, kMaxDepth + 2> keys_;  // seen so far, by depth
-};
 
 // A file opened and its header parsed.
 class Reader {
@@ -112,7 +70,7 @@ class Reader {
     std::string text(length, '\0');
     stream_.read(text.data(), static_cast<std::streamsize>(length));
     if (!stream_) fail("read failed");
-    header = HeaderParser(name).parse(text);
+    header = parse_strict_json(text, {name + ": header", kMend, kMaxDepth});
     if (!header.is_object()) fail("header is not a JSON object");
     header_end = kLengthBytes + length;
   }
@@ -155,14 +113,14 @@ std::map<std::string, std::string> parse_metadata(const Reader& reader,
 
 Shape parse_shape(const Reader& reader, const std::string& key, const nlohmann::json& value) {
   constexpr std::uint64_t kLimit = std::numeric_limits<std::int64_t>::max() / 8;  // bytes fit too
-  if (value.size() > kMaxRank) reader.fail(quoted(key) + " has more than 4 dimensions");
+  if (value.size() > kMaxRank) reader.fail(in_quotes(key) + " has more than 4 dimensions");
   std::vector<std::int64_t> sizes;
   std::uint64_t count = 1;
   for (const nlohmann::json& item : value) {
-    if (!item.is_number_unsigned()) reader.fail(quoted(key) + ": shape holds no size");
+    if (!item.is_number_unsigned()) reader.fail(in_quotes(key) + ": shape holds no size");
     const auto size = item.get<std::uint64_t>();
     if (size > kLimit || (size > 0 && count > kLimit / size)) {
-      reader.fail(quoted(key) + ": shape overflows");
+      reader.fail(in_quotes(key) + ": shape overflows");
     }
     count *= size;
     sizes.push_back(static_cast<std::int64_t>(size));
@@ -179,11 +137,11 @@ Safetensors::Entry parse_entry(const Reader& reader, const std::string& key,
                         value["data_offsets"][0].is_number_unsigned() &&
                         value["data_offsets"][1].is_number_unsigned();
   if (!complete) {
-    reader.fail(quoted(key) + " wants dtype, shape and data_offsets [begin, end], no more");
+    reader.fail(in_quotes(key) + " wants dtype, shape and data_offsets [begin, end], no more");
   }
   Safetensors::Entry entry;
   if (value["dtype"] != "F32" && value["dtype"] != "F64") {
-    reader.fail(quoted(key) + ": type is not F32 or F64");
+    reader.fail(in_quotes(key) + ": type is not F32 or F64");
   }
   entry.dtype = value["dtype"] == "F64" ? DType::f64 : DType::f32;
   entry.shape = parse_shape(reader, key, value["shape"]);
@@ -191,7 +149,7 @@ Safetensors::Entry parse_entry(const Reader& reader, const std::string& key,
   const auto end = value["data_offsets"][1].get<std::uint64_t>();
   const auto bytes = static_cast<std::uint64_t>(entry.shape.count()) * size_of(entry.dtype);
   if (end < begin || end - begin != bytes) {
-    reader.fail(fmt::format("{}: data_offsets [{}, {}] do not hold shape {} of {}", quoted(key),
+    reader.fail(fmt::format("{}: data_offsets [{}, {}] do not hold shape {} of {}", in_quotes(key),
                             begin, end, entry.shape, format_name(entry.dtype)));
   }
   extents.push_back({begin, end, key});
@@ -206,7 +164,7 @@ void check_extents(const Reader& reader, std::vector<Extent>& extents, std::uint
   std::uint64_t expected = 0;
   for (const Extent& extent : extents) {
     if (extent.begin != expected) {
-      reader.fail(fmt::format("{} starts at {}, {} {}", quoted(extent.key), extent.begin,
+      reader.fail(fmt::format("{} starts at {}, {} {}", in_quotes(extent.key), extent.begin,
                               extent.begin < expected ? "inside the array before it, which ends at"
                                                       : "after a hole from",
                               expected));
@@ -293,13 +251,13 @@ void Safetensors::read(const std::string& name, const Shape& shape, DType dtype,
   CHECK(dtype != DType::i32, "safetensors {}: i32 is not supported", name);
   const auto found = entries_.find(name);
   if (found == entries_.end()) {
-    throw InputError(
-        fmt::format("{}: has no {}: it is of another model or kind", file_.string(), quoted(name)));
+    throw InputError(fmt::format("{}: has no {}: it is of another model or kind", file_.string(),
+                                 in_quotes(name)));
   }
   const Entry& entry = found->second;
   if (!(entry.shape == shape)) {
     throw InputError(fmt::format("{}: {} has shape {} where the configuration wants {}",
-                                 file_.string(), quoted(name), entry.shape, shape));
+                                 file_.string(), in_quotes(name), entry.shape, shape));
   }
   if (entry.dtype == dtype) {
     if (!entry.bytes.empty()) std::memcpy(to, entry.bytes.data(), entry.bytes.size());

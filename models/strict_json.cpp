@@ -16,6 +16,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kShownBytes = 80;
+constexpr std::size_t kMostPieces = 65536;  // keys, objects and arrays: each takes some 200 bytes
 
 // Called by the parser as it meets keys and brackets.
 class Strictness {
@@ -25,6 +26,9 @@ class Strictness {
   bool operator()(int depth, Json::parse_event_t event, const Json& value) {
     using Event = Json::parse_event_t;
     const bool opens = event == Event::object_start || event == Event::array_start;
+    if ((opens || event == Event::key) && ++pieces_ > kMostPieces) {
+      fail(fmt::format("holds more than {} keys, objects and arrays", kMostPieces));
+    }
     if (opens && depth >= source_.depth) {
       fail(fmt::format("nests deeper than {}", source_.depth));
     }
@@ -45,6 +49,7 @@ class Strictness {
   }
 
   const JsonSource& source_;
+  std::size_t pieces_ = 0;
   std::vector<std::set<std::string>> keys_;  // seen so far, of the objects that are open
 };
 

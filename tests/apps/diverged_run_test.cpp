@@ -1,4 +1,5 @@
 // A training whose numbers go wrong.
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -98,26 +99,32 @@ TEST_CASE("a run that diverges again and again ends with a clear line and a good
   const Scratch folder;
   spill(folder / "text.txt", Source().generate(4000, 1));
   const std::string run = (folder / "run").string();
-  // This decay multiplies the weights by 10¹³ each step: three steps, and they are infinite.
+  // This decay multiplies the weights by 10¹³ each step: after the first, sums of squares overflow.
   std::vector<std::string> words = {
       "train",    run,    "--objective", "ar",
       "--preset", "tiny", "--data",      (folder / "text.txt").string(),
       "--set"};
   for (const char* key :
        {"layers=1", "heads=1", "width=8", "context=8", "batch=2", "steps=200", "warmup=0", "lr=10",
-        "weight_decay=1e12", "save_every=2", "eval_every=1000", "eval_windows=2", "keep=3"}) {
+        "weight_decay=1e12", "save_every=1", "eval_every=1000", "eval_windows=2", "keep=3"}) {
     words.emplace_back(key);
   }
   const ProcessResult result = run_program(MASQUE_BINARY, words, {}, "OMP_NUM_THREADS=1");
   INFO(result.err);
   CHECK(result.code == 1);
-  CHECK_THAT(result.err, Contains("10 updates in a row had no finite gradient: back to step 2"));
-  CHECK_THAT(result.err, Contains("diverged at step 12") && Contains("4 times") &&
-                             Contains("lower lr (it is 10)"));
-  CHECK(fs::read_symlink(fs::path(run) / "checkpoints" / "last") == "step_2");
+  const std::string last = fs::read_symlink(fs::path(run) / "checkpoints" / "last");
+  const int good = std::stoi(last.substr(last.find('_') + 1));
+  CHECK(good > 0);
+  const std::string back =
+      "10 updates in a row had no finite gradient: back to step " + std::to_string(good) + ",";
+  std::size_t times = 0;
+  for (std::size_t at = 0; (at = result.err.find(back, at)) != std::string::npos; ++at) ++times;
+  CHECK(times == 3);
+  CHECK_THAT(result.err, Contains("diverged at step " + std::to_string(good + 10)) &&
+                             Contains("4 times") && Contains("lower lr (it is 10)"));
 
   words[1] = (folder / "early").string();
-  words[words.size() - 4] = "save_every=1000";
+  *std::find(words.begin(), words.end(), "save_every=1") = "save_every=1000";
   const ProcessResult early = run_program(MASQUE_BINARY, words, {}, "OMP_NUM_THREADS=1");
   INFO(early.err);
   CHECK(early.code == 1);

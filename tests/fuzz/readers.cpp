@@ -15,9 +15,11 @@
 #include "core/check.h"
 #include "models/config.h"
 #include "models/dataset.h"
+#include "models/files.h"
 #include "models/safetensors.h"
 #include "models/strict_json.h"
 #include "models/tokenizer.h"
+#include "models/trainer.h"
 
 namespace masque {
 namespace {
@@ -73,6 +75,11 @@ void read_config(const fs::path& file) {
   require(to_json(config_from_json(to_json(config))) == to_json(config));
 }
 
+void read_state(const fs::path& file) {
+  const TrainingState state = read_training_state(file);
+  require(state.steps >= 0 && state.tokens >= 0 && state.skipped_batches >= 0);
+}
+
 void read_corpus(const fs::path& file) {
   const std::string text = read_text(file);
   const Tokenizer tokenizer = Tokenizer::from_text(text);
@@ -101,6 +108,11 @@ void seed_config(const fs::path& file) {
   RunConfig config;
   config.model.vocab_size = 69;
   write_file(file, to_json(resolve(config)).dump(2));
+}
+
+void seed_state(const fs::path& file) {
+  write_file(file,
+             std::string(R"({"step": 3, "tokens": 96, "skipped_batches": 0, "best_loss": 2.5})"));
 }
 
 void seed_corpus(const fs::path& file) {

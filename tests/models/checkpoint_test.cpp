@@ -125,6 +125,8 @@ TEST_CASE("a malformed safetensors header is refused", "[cpu]") {
       {R"({"x":)" + array_header("[4294967296,4294967296]", "[0,0]") + "}", 0, "overflows"},
       {R"({"x":)" + array_header("[18446744073709551615]", "[0,0]") + "}", 0, "overflows"},
       {R"({"x":)" + array_header("[1,1,1,1,1]", "[0,4]") + "}", 4, "4 dimensions"},
+      {R"({"x":)" + array_header("[1e999]", "[0,4]") + "}", 4, "past the range"},
+      {std::string((1 << 20) + 1, ' '), 0, "over the limit of 1048576"},
       {R"({"x":)" + array_header("[[1]]", "[0,4]") + "}", 4, "nests deeper"},
       {R"({"x":{"dtype":"F32","shape":[1]}})", 4, "wants dtype, shape and data_offsets"},
       {R"({"x":3})", 0, "wants dtype"},

@@ -55,6 +55,7 @@ TEST_CASE("strict JSON refuses what nlohmann's parser lets pass", "[cpu]") {
   refused("1e999", "past the range of f64");
   refused(R"({"a": [-1e400]})", "past the range of f64");
   refused("{\"a\": \"\xC0\x80\"}", "is not JSON at its byte");  // overlong UTF-8
+  refused("[" + repeated("[],", 70'000) + "[]]", "holds more than 65536 keys, objects and arrays");
   refused("", "is not JSON");
   refused("{} {}", "is not JSON at its byte");
   refused("NaN", "is not JSON");
