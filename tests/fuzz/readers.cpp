@@ -119,24 +119,40 @@ void seed_corpus(const fs::path& file) {
   write_file(file, std::string(kText));
 }
 
+struct Reader {
+  const char* name;
+  void (*read)(const fs::path& file);
+  void (*seed)(const fs::path& file);
+};
+
+const Reader& chosen_reader() {
+  static constexpr Reader kReaders[] = {{"safetensors", read_safetensors, seed_safetensors},
+                                        {"tokenizer", read_tokenizer, seed_tokenizer},
+                                        {"config", read_config, seed_config},
+                                        {"state", read_state, seed_state},
+                                        {"corpus", read_corpus, seed_corpus}};
+  for (const Reader& reader : kReaders) {
+    if (std::string(reader.name) == MASQUE_READER) return reader;
+  }
+  std::abort();
+}
+
 }  // namespace
 }  // namespace masque
 
-#define MASQUE_NAME(verb, reader) masque::verb##_##reader
-#define MASQUE_FUNCTION(verb, reader) MASQUE_NAME(verb, reader)
-
 extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
   if (const char* folder = std::getenv("MASQUE_FUZZ_SEEDS")) {
-    MASQUE_FUNCTION(seed, MASQUE_READER)(masque::fs::path(folder) / "written");
+    masque::chosen_reader().seed(masque::fs::path(folder) / "written");
     std::exit(0);
   }
   return 0;
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+  static const masque::Reader& reader = masque::chosen_reader();
   const masque::MemoryFile file(bytes, size);
   try {
-    MASQUE_FUNCTION(read, MASQUE_READER)(file.path());
+    reader.read(file.path());
   } catch (const masque::InputError&) {
   }
   return 0;

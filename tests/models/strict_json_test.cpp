@@ -1,8 +1,10 @@
 #include "models/strict_json.h"
 
+#include <fmt/format.h>
+
 #include <string>
 
-#include "core/check.h"
+#include "kernels/backend.h"
 #include "models/config.h"
 #include "models/tokenizer.h"
 #include "models/utf8.h"
@@ -55,7 +57,8 @@ TEST_CASE("strict JSON refuses what nlohmann's parser lets pass", "[cpu]") {
   refused("1e999", "past the range of f64");
   refused(R"({"a": [-1e400]})", "past the range of f64");
   refused("{\"a\": \"\xC0\x80\"}", "is not JSON at its byte");  // overlong UTF-8
-  refused("[" + repeated("[],", 70'000) + "[]]", "holds more than 65536 keys, objects and arrays");
+  refused(fmt::format("[{}[]]", repeated("[],", 70'000)),
+          "holds more than 65536 keys, objects and arrays");
   refused("", "is not JSON");
   refused("{} {}", "is not JSON at its byte");
   refused("NaN", "is not JSON");
