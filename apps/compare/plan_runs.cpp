@@ -89,12 +89,12 @@ std::vector<PlannedRun> given_runs(const PlanRequest& request, std::int64_t char
   return runs;
 }
 
+}  // namespace
+
 void add_run(Plan& plan, PlannedRun run) {
   run.folder = (fs::path("runs") / run.id).string();
   plan.runs.push_back(std::move(run));
 }
-
-}  // namespace
 
 RunConfig base_config(const std::string& preset_name, ObjectiveKind objective,
                       const std::vector<std::string>& set) {

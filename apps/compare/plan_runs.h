@@ -12,6 +12,8 @@ namespace masque {
 RunConfig base_config(const std::string& preset_name, ObjectiveKind objective,
                       const std::vector<std::string>& set);
 
+// Adds a run that is trained, in a folder of its id.
+void add_run(Plan& plan, PlannedRun run);
 // Fills plan.runs with everything that is trained, steps left open: trials, headline, judge,
 // ablations.
 void add_runs(Plan& plan, const PlanRequest& request);

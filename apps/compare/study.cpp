@@ -66,8 +66,7 @@ void add_study_runs(Plan& plan, const PlanRequest& request, std::int64_t train_t
           run.data_fraction = fraction;
           run.epochs = epochs;
           run.steps = steps_for(epochs, tokens, llada);
-          run.folder = fmt::format("runs/{}", run.id);
-          plan.runs.push_back(std::move(run));
+          add_run(plan, std::move(run));
         }
       }
     }

@@ -11,6 +11,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/process.h"
 #include "tests/support/scratch.h"
+#include "tests/support/smallest_config.h"
 
 namespace masque::test {
 namespace {
@@ -36,14 +37,8 @@ class AtLogLine : public FileSystem {
 };
 
 RunConfig small_config(const Tokenizer& tokenizer) {
-  RunConfig config;
-  config.model.objective = ObjectiveKind::ar;
-  config.model.context = 8;
-  config.model.layers = 1;
-  config.model.heads = 1;
-  config.model.width = 8;
+  RunConfig config = smallest_config(ObjectiveKind::ar);
   config.model.vocab_size = tokenizer.vocab_size();
-  config.training.batch = 2;
   config.training.steps = 60;
   config.training.warmup = 1;
   config.training.log_every = 1;

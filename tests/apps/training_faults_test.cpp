@@ -9,6 +9,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/faulty_files.h"
 #include "tests/support/scratch.h"
+#include "tests/support/smallest_config.h"
 
 namespace masque::test {
 namespace {
@@ -17,13 +18,7 @@ namespace fs = std::filesystem;
 using Catch::Contains;
 
 RunConfig small_config() {
-  RunConfig config;
-  config.model.objective = ObjectiveKind::ar;
-  config.model.context = 8;
-  config.model.layers = 1;
-  config.model.heads = 1;
-  config.model.width = 8;
-  config.training.batch = 2;
+  RunConfig config = smallest_config(ObjectiveKind::ar);
   config.training.steps = 40;
   config.training.warmup = 1;
   config.training.log_every = 1;

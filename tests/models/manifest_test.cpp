@@ -11,6 +11,7 @@
 #include "models/source.h"
 #include "models/trainer.h"
 #include "tests/support/catch.h"
+#include "tests/support/smallest_config.h"
 #include "tests/support/toy_checkpoint.h"
 
 namespace fs = std::filesystem;
@@ -28,13 +29,7 @@ std::uint32_t sum_of(const std::string& text) {
 }
 
 Trainer small_trainer() {
-  RunConfig config;
-  config.model.objective = ObjectiveKind::llada;
-  config.model.context = 8;
-  config.model.layers = 1;
-  config.model.heads = 1;
-  config.model.width = 8;
-  config.training.batch = 2;
+  RunConfig config = test::smallest_config(ObjectiveKind::llada);
   config.training.steps = 3;
   config.training.ema = 0.9;
   const Source source;
