@@ -46,7 +46,7 @@ void update_ema(const AdamW<Real>& args) {
 template <class Real>
 void update_compute(const AdamW<Real>& args) {
 #pragma omp parallel for simd schedule(static) if (parallel : args.n >= kParallelElements)
-  for (std::int64_t i = 0; i < args.n; ++i) args.compute[i] = static_cast<Real>(args.master[i]);
+  for (std::int64_t i = 0; i < args.n; ++i) args.compute[i] = args.master[i];
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ namespace masque {
 namespace MASQUE_LEVEL {
 namespace {
 
-constexpr std::int64_t kQueryRows = 48;  // scores of so many queries exist at a time, per thread
+constexpr std::int64_t kQueryRows =
+    kTiled<BfPair> ? 64 : 48;  // scores of so many queries exist at a time, per thread
 
 // One head of one sequence, inside qkv (B,T,3,NH,HS) and out (B,T,NH,HS).
 struct Head {
@@ -194,7 +195,7 @@ void forward_head(const AttentionForward<Real>& args, const Head& at,
       Real* out = args.out + at.out + (i0 + row) * at.out_stride;
       const Sum* sum = sums + row * padded<Sum>(HS);
 #pragma omp simd
-      for (std::int64_t d = 0; d < HS; ++d) out[d] = static_cast<Real>(sum[d] * factors[row]);
+      for (std::int64_t d = 0; d < HS; ++d) out[d] = sum[d] * factors[row];
     }
   }
   for (std::int64_t i = length; i < T; ++i) {
@@ -250,7 +251,7 @@ void write_rows(Real* to, std::int64_t to_stride, const sum_t<Real>* from, std::
     const sum_t<Real>* gradient = from + row * padded<sum_t<Real>>(HS);
 #pragma omp simd
     for (std::int64_t d = 0; d < HS; ++d) {
-      to[row * to_stride + d] = static_cast<Real>(gradient[d] * scale);
+      to[row * to_stride + d] = gradient[d] * scale;
     }
   }
 }

@@ -49,7 +49,7 @@ void attend(Real* out, stat_t<Real>* sums, stat_t<Real>* scores, stat_t<Real> la
 #pragma omp simd
     for (std::int64_t d = 0; d < HS; ++d) sums[d] += weight * Stat(value[d]);
   }
-  for (std::int64_t d = 0; d < HS; ++d) out[d] = static_cast<Real>(sums[d]);
+  for (std::int64_t d = 0; d < HS; ++d) out[d] = sums[d];
 }
 
 }  // namespace

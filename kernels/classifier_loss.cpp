@@ -16,7 +16,7 @@ constexpr std::int64_t kLogits = 1 << 17;
 
 void narrow(bf16* to, const float* from, std::int64_t count) {
 #pragma omp parallel for simd schedule(static)
-  for (std::int64_t i = 0; i < count; ++i) to[i] = bf16(from[i]);
+  for (std::int64_t i = 0; i < count; ++i) to[i] = from[i];
 }
 
 // The loss of f32 logits, some rows at a time; dlogits are rounded once.

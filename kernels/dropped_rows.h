@@ -33,13 +33,13 @@ void add_dropped(Real* out, const Real* residual, const Real* branch, const Step
 #pragma omp simd
       for (std::int64_t i = 0; i < here; ++i) {
         const Stat kept = word[i] >= keep_from ? Stat(branch[done + i]) * scale : Stat{0};
-        out[done + i] = static_cast<Real>(Stat(residual[done + i]) + kept);
+        out[done + i] = Stat(residual[done + i]) + kept;
       }
     } else {
 #pragma omp simd
       for (std::int64_t i = 0; i < here; ++i) {
         const Stat kept = word[i] >= keep_from ? Stat(branch[done + i]) * scale : Stat{0};
-        out[done + i] = static_cast<Real>(kept);
+        out[done + i] = kept;
       }
     }
     done += here;
@@ -56,7 +56,7 @@ void add_all(Real* out, const Real* residual, const Real* branch, std::int64_t c
   }
 #pragma omp simd
   for (std::int64_t i = 0; i < count; ++i) {
-    out[i] = static_cast<Real>(Stat(residual[i]) + Stat(branch[i]));
+    out[i] = Stat(residual[i]) + Stat(branch[i]);
   }
 }
 

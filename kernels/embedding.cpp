@@ -42,7 +42,7 @@ void embedding_forward(On<Cpu, Real>, const EmbeddingForward<Real>& args) {
     }
     const Real* position = args.wpe + (args.first_position + n % T) * C;
 #pragma omp simd
-    for (std::int64_t c = 0; c < C; ++c) out[c] = static_cast<Real>(token[c] + position[c]);
+    for (std::int64_t c = 0; c < C; ++c) out[c] = token[c] + position[c];
   }
 }
 

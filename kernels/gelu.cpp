@@ -22,7 +22,7 @@ void gelu_forward(On<Cpu, Real>, const GeluForward<Real>& args) {
   for (std::int64_t i = 0; i < args.n; ++i) {
     const Stat x = args.x[i];
     const Stat exponent = scale * x * (1 + cubic * x * x);
-    args.out[i] = static_cast<Real>(x / (1 + fast_exp(-exponent)));
+    args.out[i] = x / (1 + fast_exp(-exponent));
   }
 }
 
@@ -36,7 +36,7 @@ void gelu_backward(On<Cpu, Real>, const GeluBackward<Real>& args) {
     const Stat exponent = scale * x * (1 + cubic * x * x);
     const Stat sigmoid = 1 / (1 + fast_exp(-exponent));
     const Stat slope = scale * (1 + 3 * cubic * x * x);
-    args.dx[i] = static_cast<Real>(args.dout[i] * sigmoid * (1 + x * (1 - sigmoid) * slope));
+    args.dx[i] = args.dout[i] * sigmoid * (1 + x * (1 - sigmoid) * slope);
   }
 }
 

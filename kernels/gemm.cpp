@@ -46,8 +46,14 @@ PackedRows<Unit> pack_rows(Unit* room, const Strided<Source>& a, std::int64_t M,
   if constexpr (kTiled<Unit>) {
     return copy_rows(room, a, M, K);
   } else {
-    constexpr std::int64_t depth = kUnitDepth<Unit>;
+    constexpr std::int64_t depth = std::is_same_v<Unit, Source> ? 1 : kUnitDepth<Unit>;
     const std::int64_t units = depth_of<Unit>(K);
+    if constexpr (depth == 2 && std::is_same_v<Source, bf16>) {  // pairs as they lie
+      if (a.col_stride == 1 && a.row_stride % 2 == 0 && K % 2 == 0) {
+        const Unit* pairs = reinterpret_cast<const Unit*>(a.data);
+        return pack_rows(room, Strided<Unit>{pairs, a.row_stride / 2, 1}, M, K);
+      }
+    }
     for (std::int64_t m = 0; m < M; m += kTileRows) {
       const std::int64_t rows = std::min<std::int64_t>(kTileRows, M - m);
       Unit* tile = room + m * units;
@@ -92,6 +98,29 @@ Strided<Unit> step_of(const Strided<Unit>& rows, std::int64_t m, std::int64_t) {
   return rows.from(m, 0);
 }
 
+// The first `filled` columns of a block of sums, (count, width), plus the bias, become C's or are
+// added to them.
+template <class Lane, class Out, class Bias>
+void store_block(Out* c, std::int64_t c_stride, Lane* block, std::int64_t width, std::int64_t count,
+                 std::int64_t filled, bool accumulate, const Bias* bias) {
+  for (std::int64_t row = 0; row < count; ++row) {
+    Lane* sums = block + row * width;
+    Out* to = c + row * c_stride;
+    if (bias != nullptr) {
+#pragma omp simd
+      for (std::int64_t n = 0; n < filled; ++n) sums[n] += static_cast<Lane>(bias[n]);
+    }
+    if (accumulate) {
+#pragma omp simd
+      for (std::int64_t n = 0; n < filled; ++n) to[n] = to[n] + sums[n];
+    } else if constexpr (std::is_same_v<Out, bf16>) {
+      narrow(to, sums, filled);
+    } else {
+      std::copy_n(sums, filled, to);
+    }
+  }
+}
+
 // C (M, width) of one panel (+)= rows · panel, over `units` of the sum. Whole blocks of an f32 C
 // are summed where they lie, the others by way of a copy.
 template <class Unit, class Left, class Out, class Bias>
@@ -124,21 +153,7 @@ void multiply_block(Out* c, std::int64_t c_stride, const Left& rows, const Unit*
     }
     Block<Unit> block;
     multiply(block.values, width, m, count, false);
-    for (std::int64_t row = 0; row < count; ++row) {
-      Lane* sums = block.values + row * width;
-      Out* to = at + row * c_stride;
-      if (bias != nullptr) {
-#pragma omp simd
-        for (std::int64_t n = 0; n < filled; ++n) sums[n] += static_cast<Lane>(bias[n]);
-      }
-      if (accumulate) {
-#pragma omp simd
-        for (std::int64_t n = 0; n < filled; ++n) to[n] = static_cast<Out>(to[n] + sums[n]);
-      } else {
-#pragma omp simd
-        for (std::int64_t n = 0; n < filled; ++n) to[n] = static_cast<Out>(sums[n]);
-      }
-    }
+    store_block(at, c_stride, block.values, width, count, filled, accumulate, bias);
   }
 }
 
@@ -172,6 +187,89 @@ std::int64_t quarter_of(std::int64_t N) {
   constexpr std::int64_t panel = Simd<Unit>::panel;
   return std::max(2 * panel, round_up((N + 3) / 4, panel));
 }
+
+#ifdef __AMX_BF16__
+
+constexpr std::int64_t kStripDepth = 512;  // numbers of a sum: 32 rows of them are 32 KiB
+
+// Asks for the next rows of A, (rows, length) from (m0, k0) on, a share at each of `calls`.
+class Fetcher {
+ public:
+  Fetcher(const Strided<bf16>& a, std::int64_t m0, std::int64_t k0, std::int64_t M, std::int64_t K,
+          std::int64_t length, std::int64_t calls)
+      : first_(a.at(m0, k0)), stride_(a.row_stride * 2), calls_(calls) {
+    const std::int64_t rows = std::clamp<std::int64_t>(M - m0, 0, kStep<BfPair>);
+    line_count_ = (std::min(length, K - k0) * 2 + 63) / 64;
+    left_ = a.col_stride == 1 ? rows * line_count_ : 0;
+    share_ = (left_ + calls - 1) / calls;
+  }
+  void fetch() {
+    for (std::int64_t i = 0; i < share_ && done_ < left_; ++i, ++done_) {
+      _mm_prefetch(reinterpret_cast<const char*>(first_) + done_ / line_count_ * stride_ +
+                       done_ % line_count_ * 64,
+                   _MM_HINT_T0);
+    }
+  }
+
+ private:
+  const bf16* first_;
+  std::int64_t stride_, calls_, line_count_, left_, share_, done_ = 0;
+};
+
+// Activations, in tiles: a task is a strip of 32 rows of C. Its rows of A stay in L1, read where
+// they lie, while the panels of B stream past; the next rows are fetched meanwhile. A sum that is
+// longer than L1 holds is added up in f32 beside C and rounded once.
+template <class Out>
+void multiply_strips(const Gemm<bf16>& args, Out* c) {
+  using Unit = BfPair;
+  constexpr std::int64_t panel = Simd<Unit>::panel, side = kStep<Unit>;
+  const std::int64_t M = args.M, N = args.N, K = args.K, stored = depth_of<Unit>(K);
+  const std::int64_t depth = K <= kStripDepth * 5 / 4 ? K : kStripDepth;
+  const Blocks blocks(M, N, side, M >= kTall ? round_up(N, panel) : quarter_of<Unit>(N));
+  const std::int64_t panels = (N + panel - 1) / panel, wide = round_up(N, panel);
+  const std::int64_t room_size = rows_size<Unit>(side, depth), sums_size = side * wide;
+  Unit* const packed = scratch_of<Unit>(Scratch::gemm_b, packed_size<Unit>(K, N));
+  Unit* const rooms =
+      scratch_of<Unit>(Scratch::gemm_a, omp_get_max_threads() * (room_size + sums_size));
+  const Strided<bf16> a = left_of(args), b = right_of(args);
+#pragma omp parallel
+  {
+#pragma omp for schedule(static)
+    for (std::int64_t p = 0; p < panels; ++p) pack_share(packed, b, K, N, p);
+    Unit* const room = rooms + omp_get_thread_num() * (room_size + sums_size);
+    float* const sums = reinterpret_cast<float*>(room + room_size);
+    const Tiles tiles;
+#pragma omp for schedule(static)
+    for (std::int64_t task = 0; task < blocks.tasks(); ++task) {
+      const std::int64_t m0 = blocks.row(task), rows = std::min(side, M - m0);
+      const std::int64_t n0 = blocks.column(task), end = std::min(N, n0 + blocks.columns);
+      for (std::int64_t k0 = 0; k0 < K; k0 += depth) {
+        const std::int64_t length = std::min(depth, K - k0), units = depth_of<Unit>(length);
+        const Strided<Unit> left = as_rows(room, a.from(m0, k0), rows, length);
+        const bool last = k0 + length == K;
+        Fetcher ahead(a, last ? m0 + side : m0, last ? 0 : k0 + depth, M, K, depth,
+                      (end - n0 + panel - 1) / panel);
+        for (std::int64_t n = n0; n < end; n += panel) {
+          const std::int64_t width = panel_width<Unit>(N, n);
+          const Unit* right = packed + n * stored + k0 / kUnitDepth<Unit> * width;
+          float* block = sums + (n - n0) * side;
+          ahead.fetch();
+          if (width == panel) {
+            multiply_panel<kPanelVectors>(block, width, left, right, rows, units, k0 > 0);
+          } else {
+            multiply_panel<1>(block, width, left, right, rows, units, k0 > 0);
+          }
+          if (last) {
+            store_block(c + m0 * N + n, N, block, width, rows, std::min(width, N - n),
+                        args.accumulate, args.bias == nullptr ? nullptr : args.bias + n);
+          }
+        }
+      }
+    }
+  }
+}
+
+#endif
 
 // Activations: B is packed once, a task packs its rows of A (reading them where they lie, in six
 // streams, took longer in a step). A C narrower than the sums is finished in one go, so that it is
@@ -296,7 +394,7 @@ void multiply_dots(const Gemm<Real>& args, Out* c, std::int64_t m0, std::int64_t
       sum += static_cast<Sum>(args.a[(m0 + i) * K + k]) * static_cast<Sum>(b[k]);
     }
     if (args.bias != nullptr) sum += static_cast<Sum>(args.bias[n]);
-    c[(m0 + i) * args.N + n] = static_cast<Out>(sum);
+    c[(m0 + i) * args.N + n] = sum;
   }
 }
 
@@ -328,6 +426,9 @@ void multiply(const Gemm<Real>& args, Out* c) {
   if constexpr (std::is_same_v<Out, sum_t<Real>>) {
     if (args.accumulate && args.bias == nullptr) return multiply_slabs(args, c);
   }
+#ifdef __AMX_BF16__
+  if constexpr (std::is_same_v<Real, bf16>) return multiply_strips(args, c);
+#endif
   multiply_rows(args, c);
 }
 

@@ -55,7 +55,7 @@ stat_t<Real> sum_exp(const Real* logits, const stat_t<Real>* allowed, std::int64
     const Stat e = fast_exp(Stat(logits[v]) - max);
     const Stat term = allowed[v] != 0 ? e : 0;
     sum += term;
-    terms[v] = static_cast<Real>(term);
+    terms[v] = term;
   }
   return sum;
 }
@@ -71,9 +71,9 @@ void gradient_of_logits(Real* dlogits, const Real* logits, const stat_t<Real>* a
 #pragma omp simd
   for (std::int64_t v = 0; v < V; ++v) {
     const Stat term = fast_exp(Stat(logits[v]) - max) * scale;
-    dlogits[v] = static_cast<Real>(allowed[v] != 0 ? term : 0);
+    dlogits[v] = allowed[v] != 0 ? term : 0;
   }
-  dlogits[target] = static_cast<Real>(of_target);
+  dlogits[target] = of_target;
 }
 
 template <class Real>

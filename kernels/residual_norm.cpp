@@ -34,12 +34,12 @@ void layernorm_row(const LayernormForward<Real>& args, std::int64_t n) {
   if (args.bias != nullptr) {
 #pragma omp simd
     for (std::int64_t c = 0; c < C; ++c) {
-      out[c] = static_cast<Real>((x[c] - mean) * rstd * args.weight[c] + args.bias[c]);
+      out[c] = (x[c] - mean) * rstd * args.weight[c] + args.bias[c];
     }
   } else {
 #pragma omp simd
     for (std::int64_t c = 0; c < C; ++c) {
-      out[c] = static_cast<Real>((x[c] - mean) * rstd * args.weight[c]);
+      out[c] = (x[c] - mean) * rstd * args.weight[c];
     }
   }
   args.mean[n] = mean;
@@ -57,7 +57,7 @@ void rmsnorm_row(const RmsnormForward<Real>& args, std::int64_t n) {
   for (std::int64_t c = 0; c < C; ++c) squares += Stat(x[c]) * Stat(x[c]);
   const Stat rstd = 1 / std::sqrt(squares / C + static_cast<Stat>(args.eps));
 #pragma omp simd
-  for (std::int64_t c = 0; c < C; ++c) out[c] = static_cast<Real>(x[c] * rstd * args.weight[c]);
+  for (std::int64_t c = 0; c < C; ++c) out[c] = x[c] * rstd * args.weight[c];
   args.rstd[n] = rstd;
 }
 
@@ -90,13 +90,13 @@ void layernorm_backward_row(const LayernormBackward<Real>& args, std::int64_t n,
     for (std::int64_t c = 0; c < C; ++c) {
       const Stat normed = (x[c] - mean) * rstd;
       const Stat gradient = (dout[c] * args.weight[c] - sum - normed * dot) * rstd;
-      dx[c] = static_cast<Real>(dresidual[c] + gradient);
+      dx[c] = dresidual[c] + gradient;
     }
   } else {
 #pragma omp simd
     for (std::int64_t c = 0; c < C; ++c) {
       const Stat normed = (x[c] - mean) * rstd;
-      dx[c] = static_cast<Real>((dout[c] * args.weight[c] - sum - normed * dot) * rstd);
+      dx[c] = (dout[c] * args.weight[c] - sum - normed * dot) * rstd;
     }
   }
 }
@@ -124,12 +124,12 @@ void rmsnorm_backward_row(const RmsnormBackward<Real>& args, std::int64_t n,
 #pragma omp simd
     for (std::int64_t c = 0; c < C; ++c) {
       const Stat gradient = (dout[c] * args.weight[c] - x[c] * rstd * dot) * rstd;
-      dx[c] = static_cast<Real>(dresidual[c] + gradient);
+      dx[c] = dresidual[c] + gradient;
     }
   } else {
 #pragma omp simd
     for (std::int64_t c = 0; c < C; ++c) {
-      dx[c] = static_cast<Real>((dout[c] * args.weight[c] - x[c] * rstd * dot) * rstd);
+      dx[c] = (dout[c] * args.weight[c] - x[c] * rstd * dot) * rstd;
     }
   }
 }

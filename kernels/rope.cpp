@@ -60,8 +60,8 @@ void rotate(const Rope<Real>& args, stat_t<Real> direction) {
 #pragma omp simd
       for (std::int64_t i = 0; i < half; ++i) {
         const Stat a = left[i], b = right[i], turn = direction * sine[i];
-        left[i] = static_cast<Real>(a * cosine[i] - b * turn);
-        right[i] = static_cast<Real>(b * cosine[i] + a * turn);
+        left[i] = a * cosine[i] - b * turn;
+        right[i] = b * cosine[i] + a * turn;
       }
     }
   }

@@ -19,7 +19,7 @@ void swiglu_forward(On<Cpu, Real>, const SwigluForward<Real>& args) {
 #pragma omp simd
     for (std::int64_t i = 0; i < F; ++i) {
       const Stat gate = gates[i];
-      out[i] = static_cast<Real>(gate / (1 + fast_exp(-gate)) * ups[i]);
+      out[i] = gate / (1 + fast_exp(-gate)) * ups[i];
     }
   }
 }
@@ -39,8 +39,8 @@ void swiglu_backward(On<Cpu, Real>, const SwigluBackward<Real>& args) {
     for (std::int64_t i = 0; i < F; ++i) {
       const Stat gate = gates[i], up = ups[i], gradient = dout[i];
       const Stat sigmoid = 1 / (1 + fast_exp(-gate));
-      dgates[i] = static_cast<Real>(gradient * up * sigmoid * (1 + gate * (1 - sigmoid)));
-      dups[i] = static_cast<Real>(gradient * gate * sigmoid);
+      dgates[i] = gradient * up * sigmoid * (1 + gate * (1 - sigmoid));
+      dups[i] = gradient * gate * sigmoid;
     }
   }
 }
