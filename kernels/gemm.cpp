@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cstring>
 #include <type_traits>
 
 #include "kernels/level.h"
@@ -373,39 +374,80 @@ typename Simd<sum_t<Real>>::Vector load(const Real* from) {
   }
 }
 
-// C(m0 + i, n) for i < Rows, as dot products of rows of A and of Bᵀ.
-template <int Rows, class Real, class Out>
-void multiply_dots(const Gemm<Real>& args, Out* c, std::int64_t m0, std::int64_t n) {
+// How dot products go along the sum: `step` numbers at a time, and what is left where `masked`.
+template <class Real>
+struct Dot {
+  using Vector = typename Simd<sum_t<Real>>::Vector;
+  static constexpr std::int64_t step = Simd<sum_t<Real>>::lanes;
+  static constexpr bool masked = false;
+
+  static void add(Vector& sum, const Real* a, const Real* b, std::int64_t) {
+    sum += load(a) * load(b);
+  }
+};
+#ifdef __AVX512BF16__
+template <>
+struct Dot<bf16> {
+  using Vector = Simd<float>::Vector;
+  static constexpr std::int64_t step = 32;
+  static constexpr bool masked = true;
+
+  static void add(Vector& sum, const bf16* a, const bf16* b, std::int64_t left) {
+    const __mmask32 mask = left >= step ? ~0u : (1u << left) - 1;
+    sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(mask, a)),
+                           reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(mask, b)));
+  }
+};
+#endif
+
+// C(m0 + i, n0 + j) for i < Rows, j < Columns, as dot products of rows of A and of Bᵀ.
+template <int Rows, int Columns, class Real, class Out>
+void multiply_dots(const Gemm<Real>& args, Out* c, std::int64_t m0, std::int64_t n0) {
   using Sum = sum_t<Real>;
-  using Vector = typename Simd<Sum>::Vector;
-  constexpr std::int64_t lanes = Simd<Sum>::lanes;
-  const std::int64_t K = args.K, whole = K - K % lanes;
-  const Real* b = args.b + n * K;
-  Vector sums[Rows] = {};
-  for (std::int64_t k = 0; k < whole; k += lanes) {
-    const Vector right = load(b + k);
-#pragma GCC unroll 4
-    for (int i = 0; i < Rows; ++i) sums[i] += load(args.a + (m0 + i) * K + k) * right;
+  constexpr std::int64_t step = Dot<Real>::step;
+  const std::int64_t K = args.K, whole = Dot<Real>::masked ? K : K - K % step;
+  const Real *a = args.a + m0 * K, *b = args.b + n0 * K;
+  typename Dot<Real>::Vector sums[Rows][Columns] = {};
+  for (std::int64_t k = 0; k < whole; k += step) {
+#pragma GCC unroll 8
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 2
+      for (int j = 0; j < Columns; ++j) {
+        Dot<Real>::add(sums[i][j], a + i * K + k, b + j * K + k, whole - k);
+      }
+    }
   }
   for (int i = 0; i < Rows; ++i) {
-    Sum sum = 0;
-    for (std::int64_t lane = 0; lane < lanes; ++lane) sum += sums[i][lane];
-    for (std::int64_t k = whole; k < K; ++k) {
-      sum += static_cast<Sum>(args.a[(m0 + i) * K + k]) * static_cast<Sum>(b[k]);
+    for (int j = 0; j < Columns; ++j) {
+      Sum sum = sum_of<Sum>(sums[i][j]);
+      for (std::int64_t k = whole; k < K; ++k) {
+        sum += static_cast<Sum>(a[i * K + k]) * static_cast<Sum>(b[j * K + k]);
+      }
+      if (args.bias != nullptr) sum += static_cast<Sum>(args.bias[n0 + j]);
+      c[(m0 + i) * args.N + n0 + j] = static_cast<Out>(sum);
     }
-    if (args.bias != nullptr) sum += static_cast<Sum>(args.bias[n]);
-    c[(m0 + i) * args.N + n] = sum;
   }
+}
+
+template <int Columns, class Real, class Out>
+void multiply_columns(const Gemm<Real>& args, Out* c, std::int64_t n) {
+  constexpr int most = kTileRows >= 8 ? 8 : 4;
+  std::int64_t m = 0;
+  for (; m + most <= args.M; m += most) multiply_dots<most, Columns>(args, c, m, n);
+  for (; m + 2 <= args.M; m += 2) multiply_dots<2, Columns>(args, c, m, n);
+  for (; m < args.M; ++m) multiply_dots<1, Columns>(args, c, m, n);
 }
 
 // Few rows (decoding): every weight is read once, from where it lies.
 template <class Real, class Out>
 void multiply_thin(const Gemm<Real>& args, Out* c) {
 #pragma omp parallel for schedule(static)
-  for (std::int64_t n = 0; n < args.N; ++n) {
-    std::int64_t m = 0;
-    for (; m + 4 <= args.M; m += 4) multiply_dots<4>(args, c, m, n);
-    for (; m < args.M; ++m) multiply_dots<1>(args, c, m, n);
+  for (std::int64_t n = 0; n < args.N; n += 2) {
+    if (n + 2 <= args.N) {
+      multiply_columns<2>(args, c, n);
+    } else {
+      multiply_columns<1>(args, c, n);
+    }
   }
 }
 

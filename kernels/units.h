@@ -84,6 +84,19 @@ constexpr std::int64_t round_up(std::int64_t count, std::int64_t multiple) {
   return (count + multiple - 1) / multiple * multiple;
 }
 
+// The sum of a vector's lanes, half onto half.
+template <class Unit>
+inline typename Simd<Unit>::Lane sum_of(const typename Simd<Unit>::Vector& vector) {
+  typename Simd<Unit>::Lane lane[Simd<Unit>::lanes];
+  std::memcpy(lane, &vector, sizeof(lane));
+#pragma GCC unroll 4
+  for (std::int64_t half = Simd<Unit>::lanes / 2; half > 0; half /= 2) {
+#pragma omp simd
+    for (std::int64_t n = 0; n < half; ++n) lane[n] += lane[n + half];
+  }
+  return lane[0];
+}
+
 // Units along a sum of K numbers; whole tiles of them where the level has tiles.
 template <class Unit>
 constexpr std::int64_t depth_of(std::int64_t K) {
