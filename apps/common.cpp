@@ -87,6 +87,10 @@ int run_app(CLI::App& app, int argc, char** argv) {
   } catch (const InputError& error) {
     fmt::print(stderr, "{}: {}\n", program, error.what());
     return 2;
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "{}: out of memory: lower batch, context or --n, or free some memory\n",
+               program);
+    return 1;
   } catch (const std::exception& error) {
     fmt::print(stderr, "{}: {}\n", program, error.what());
     return 1;

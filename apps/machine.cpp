@@ -52,7 +52,13 @@ void read_memory(Machine& machine) {
   for (std::string line; std::getline(info, line);) {
     const auto [key, value] = key_and_value(line);
     if (key == "MemTotal") machine.memory = std::stoll(value) * 1024;
-    if (key == "MemAvailable") machine.available = std::stoll(value) * 1024;
+    if (key == "MemAvailable" || key == "SwapFree") machine.available += std::stoll(value) * 1024;
+  }
+  // cgroup 2: "max", or bytes.
+  std::ifstream limit("/sys/fs/cgroup/memory.max"), current("/sys/fs/cgroup/memory.current");
+  std::int64_t most = 0, used = 0;
+  if (limit >> most && current >> used) {
+    machine.available = std::min(machine.available, std::max<std::int64_t>(0, most - used));
   }
 }
 
@@ -86,6 +92,17 @@ Machine read_machine() {
   read_memory(machine);
   machine.nvidia_driver = read_nvidia_driver();
   return machine;
+}
+
+ProcessMemory process_memory() {
+  ProcessMemory memory;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    const auto [key, value] = key_and_value(line);
+    if (key == "VmRSS") memory.resident = std::stoull(value) * 1024;
+    if (key == "VmHWM") memory.peak = std::stoull(value) * 1024;
+  }
+  return memory;
 }
 
 std::set<fs::path> written_files(const std::string& name) {

@@ -15,10 +15,15 @@ struct Machine {
   int cpus = 0;          // logical, of the whole machine
   int usable_cpus = 0;   // logical, that this process may run on
   double cpu_quota = 0;  // CPUs' worth of time that its container has; 0: no limit
-  std::int64_t memory = 0, available = 0;  // bytes
+  std::int64_t memory = 0, available = 0;  // bytes; available: within its container's limit too
   std::string nvidia_driver;               // its version; empty: no driver
 };
 Machine read_machine();
+
+struct ProcessMemory {
+  std::size_t resident = 0, peak = 0;  // bytes: now, and at most so far
+};
+ProcessMemory process_memory();
 
 // The files of this name that some process has open for writing, as far as this one may see
 // (/proc; not those of other machines or users).

@@ -27,4 +27,12 @@ double seconds_per_step(Trainer& trainer) {
   return seconds / timed;
 }
 
+std::optional<double> StepClock::note(double seconds, bool waited) {
+  if (told_ || ++steps_ <= kWarmup) return std::nullopt;
+  seconds_ += seconds;
+  if (!waited || seconds_ < kTimedSeconds) return std::nullopt;
+  told_ = true;
+  return seconds_ / static_cast<double>(steps_ - kWarmup);
+}
+
 }  // namespace masque

@@ -7,10 +7,12 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/common.h"
+#include "apps/memory_forecast.h"
 #include "apps/presets.h"
 #include "apps/step_time.h"
 #include "apps/training_run.h"
 #include "core/check.h"
+#include "core/out_of_memory.h"
 #include "models/dataset.h"
 #include "models/run.h"
 #include "models/trainer.h"
@@ -55,41 +57,65 @@ RunConfig resumed(const TrainOptions& options, const RunFolder& folder) {
   return resolve(config);
 }
 
-void describe_run(const RunConfig& config, Trainer& trainer) {
+struct TrainingText {
+  Tokenizer tokenizer;
+  Splits splits;
+  std::int64_t characters;
+};
+
+// vocabulary: of the run that goes on; else the text's own.
+TrainingText read_training_text(const std::filesystem::path& file,
+                                const std::optional<std::filesystem::path>& vocabulary,
+                                const TrainingConfig& training) {
+  std::error_code status;
+  const std::uintmax_t bytes = std::filesystem::file_size(file, status);
+  return taking_memory(fmt::format("the text {} and its tokens", file.string()),
+                       9 * static_cast<std::size_t>(status ? 0 : bytes), "give a shorter text",
+                       [&] {
+                         const std::string text = read_text(file);
+                         Tokenizer tokenizer =
+                             vocabulary ? Tokenizer::load(*vocabulary) : Tokenizer::from_text(text);
+                         const std::vector<std::int32_t> tokens = tokenizer.encode(text);
+                         Splits splits = split_tokens(tokens, training);
+                         return TrainingText{std::move(tokenizer), std::move(splits),
+                                             static_cast<std::int64_t>(tokens.size())};
+                       });
+}
+
+void describe_run(const RunConfig& config, Trainer& trainer, const MemoryForecast& memory) {
   const TrainingConfig& training = config.training;
   const ModelConfig& model = config.model;
   const std::int64_t tokens = training.batch * training.accumulation * model.context;
   const auto& parameters = trainer.transformer().parameters();
-  const std::int64_t moments = config.training.ema > 0 ? 5 : 4;
-  const double state_bytes = static_cast<double>(parameters.arena_count() * moments) *
-                             static_cast<double>(size_of(param_dtype(parameters.device())));
   fmt::print(stderr,
              "{} {}: {} parameters, {} layers, {} heads, width {}, context {}, vocabulary {}\n",
              config.data.file, name_of(model.objective), grouped(parameters.count()), model.layers,
              model.heads, model.width, model.context, model.vocab_size);
-  fmt::print(stderr,
-             "{} steps of {} tokens, {:.1f} epochs; {}; {:.0f} MiB of parameters, gradients and "
-             "moments\n",
-             grouped(training.steps), grouped(tokens),
+  fmt::print(stderr, "{} steps of {} tokens, {:.1f} epochs; {}; {}\n", grouped(training.steps),
+             grouped(tokens),
              static_cast<double>(training.steps * tokens) /
                  static_cast<double>(trainer.sequences_per_epoch() * model.context),
-             describe(parameters.device()), state_bytes / (1 << 20));
+             describe(parameters.device()), describe(memory));
 }
 
 // A few steps in memory: what a run would be, take and need. Writes nothing.
 void dry_run(const RunConfig& config, Trainer& trainer) {
-  describe_run(config, trainer);
   const std::int64_t steps = config.training.steps;
   const double seconds = seconds_per_step(trainer);
-  fmt::print(stderr,
-             "activations {:.0f} MiB; a step takes {:.3f} s, {} tokens/s: about {} in all\n",
-             static_cast<double>(trainer.activation_bytes()) / (1 << 20), seconds,
+  const MemoryForecast memory =
+      forecast_memory(config, trainer.transformer().device(), ForecastAt::running);
+  describe_run(config, trainer, memory);
+  fmt::print(stderr, "a step takes {:.3f} s, {} tokens/s: about {} in all, evaluations aside\n",
+             seconds,
              grouped(static_cast<std::int64_t>(
                  static_cast<double>(config.training.batch * config.training.accumulation *
                                      config.model.context) /
                  seconds)),
              duration(seconds * static_cast<double>(steps)));
-  fmt::print("{}\n", to_json(config).dump(2));
+  fmt::print(stderr, "{}", to_table(memory));
+  nlohmann::ordered_json json = to_json(config);
+  json["dry_run"] = {{"seconds_per_step", seconds}, {"memory", to_json(memory)}};
+  fmt::print("{}\n", json.dump(2));
 }
 
 int train(const TrainOptions& options) {
@@ -107,11 +133,9 @@ int train(const TrainOptions& options) {
 
   const std::string file = options.data.empty() ? config.data.file : options.data;
   const std::filesystem::path path = find_data(file);
-  const std::string text = read_text(path);
-  Tokenizer tokenizer =
-      options.resume ? Tokenizer::load(folder.tokenizer()) : Tokenizer::from_text(text);
-  const std::vector<std::int32_t> tokens = tokenizer.encode(text);
-  const auto characters = static_cast<std::int64_t>(tokens.size());
+  TrainingText text = read_training_text(
+      path, options.resume ? std::optional(folder.tokenizer()) : std::nullopt, config.training);
+  const std::int64_t characters = text.characters;
   if (options.resume && characters != config.data.characters) {
     throw InputError(
         fmt::format("--data {}: has {} characters, but the run was trained on {}; "
@@ -120,9 +144,11 @@ int train(const TrainOptions& options) {
   }
   config.data = {options.resume ? config.data.file : std::filesystem::absolute(path).string(),
                  characters};
-  config.model.vocab_size = tokenizer.vocab_size();
+  config.model.vocab_size = text.tokenizer.vocab_size();
 
-  Trainer trainer(config, tokenizer, split_tokens(tokens, config.training), device);
+  const MemoryForecast memory = forecast_memory(config, device, ForecastAt::before);
+  require_memory(memory);
+  Trainer trainer(config, text.tokenizer, std::move(text.splits), device);
   if (options.dry_run) {
     dry_run(config, trainer);
     return 0;
@@ -136,13 +162,13 @@ int train(const TrainOptions& options) {
                                    options.run, trainer.steps_done()));
     }
   }
-  TrainingRun run(folder, config, std::move(tokenizer), trainer, device);
+  TrainingRun run(folder, config, std::move(text.tokenizer), trainer, device);
   if (options.resume) {
     run.reopen();
   } else {
     run.create();
   }
-  describe_run(config, trainer);
+  describe_run(config, trainer, memory);
   return run.go();
 }
 

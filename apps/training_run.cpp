@@ -10,7 +10,10 @@
 
 #include "apps/environment.h"
 #include "apps/json.h"
+#include "apps/machine.h"
+#include "apps/memory_forecast.h"
 #include "core/check.h"
+#include "core/out_of_memory.h"
 #include "core/products.h"
 #include "models/dataset.h"
 #include "models/device_sampler.h"
@@ -23,6 +26,7 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kShownCharacters = 80;  // of a sample, in the log
 constexpr std::int64_t kMostTimesBack = 3;    // from one stretch of steps
+constexpr double kLongRun = 60;               // seconds, from which on its length is foretold
 
 }  // namespace
 
@@ -103,8 +107,10 @@ int TrainingRun::go() {
         due(training.log_every) || due(training.eval_every) || due(training.save_every);
     const bool looks = any_due || !on_gpu(device_);  // waits for a GPU, so there only now and then
     if (looks) metrics_ = trainer_.metrics();
-    step_seconds_ +=
+    const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    step_seconds_ += seconds;
+    if (const auto known = clock_.note(seconds, looks)) foretell(*known);
     if (looks) {
       const LossWatch::Verdict verdict = watch_.note(step, metrics_);
       if (verdict != LossWatch::Verdict::good) {
@@ -127,8 +133,9 @@ int TrainingRun::go() {
   if (interrupt_signal() == 0) {
     finish();
     if (log_ == Log::brief) return 0;
-    progress_.line(
-        fmt::format("done in {}: {}", duration(progress_.seconds()), folder_.path().string()));
+    progress_.line(fmt::format("done in {}, at most {} of memory: {}",
+                               duration(progress_.seconds()), readable_bytes(process_memory().peak),
+                               folder_.path().string()));
     return 0;
   }
   if (saved_step_ != trainer_.steps_done()) save(!trainer_.has_val());
@@ -138,6 +145,15 @@ int TrainingRun::go() {
     progress_.line(fmt::format("go on with: masque train {} --resume", folder_.path().string()));
   }
   return 128 + interrupt_signal();
+}
+
+void TrainingRun::foretell(double seconds_per_step) {
+  const double left =
+      seconds_per_step * static_cast<double>(config_.training.steps - trainer_.steps_done());
+  if (log_ == Log::brief || left < kLongRun) return;
+  progress_.line(fmt::format("a step takes {:.3f} s: about {} to go, evaluations aside; {}",
+                             seconds_per_step, duration(left),
+                             describe(forecast_memory(config_, device_, ForecastAt::running))));
 }
 
 void TrainingRun::report_skipped() {
@@ -227,6 +243,7 @@ void TrainingRun::sample() {
 }
 
 void TrainingRun::save(bool best) {
+  writer_.settle();  // or two copies of the weights would be held
   writer_.save(trainer_.snapshot(), best);
   saved_step_ = trainer_.steps_done();
   if (!on_gpu(device_)) return;

@@ -7,6 +7,7 @@
 
 #include "apps/common.h"
 #include "apps/run_events.h"
+#include "apps/step_time.h"
 #include "models/checkpoint.h"
 #include "models/checkpoint_writer.h"
 #include "models/config.h"
@@ -33,6 +34,7 @@ class TrainingRun {
   int go();
 
  private:
+  void foretell(double seconds_per_step);
   void report_skipped();
   void go_back(LossWatch::Verdict verdict);
   void log();
@@ -63,6 +65,7 @@ class TrainingRun {
   CheckpointWriter writer_;
   StepMetrics metrics_;  // of the last step that was waited for
   LossWatch watch_;
+  StepClock clock_;
   std::int64_t times_back_ = 0;     // without reaching further than before
   std::int64_t furthest_step_ = 0;  // from which it went back
   double seconds_before_ = 0;       // of earlier sittings

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/out_of_memory.h"
 #include "kernels/cpu_level.h"
 #ifdef MASQUE_CUDA
 #include "kernels/gpu.h"
@@ -19,17 +20,12 @@ namespace {
 
 constexpr std::align_val_t kAlignment{64};
 
-[[noreturn]] void out_of_memory(std::size_t bytes, const std::string& what) {
-  throw Error(fmt::format("out of memory: {} needs {:.1f} MiB", what,
-                          static_cast<double>(bytes) / (1 << 20)));
-}
-
 // What each place does with memory; the CUDA overloads follow.
 
 template <class Real>
-void* allocate(On<Cpu, Real>, std::size_t bytes, const std::string& what) {
+void* allocate(On<Cpu, Real>, std::size_t bytes, const std::string& what, const std::string& mend) {
   void* memory = ::operator new(bytes, kAlignment, std::nothrow);
-  if (memory == nullptr) out_of_memory(bytes, what);
+  if (memory == nullptr) out_of_memory(what, bytes, mend);
   return memory;
 }
 
@@ -59,11 +55,16 @@ std::string name(On<Cpu, Real>) {
 #ifdef MASQUE_CUDA
 
 template <class Real>
-void* allocate(On<Cuda, Real>, std::size_t bytes, const std::string& what) {
+void* allocate(On<Cuda, Real>, std::size_t bytes, const std::string& what,
+               const std::string& mend) {
   void* memory = nullptr;
   if (cudaMalloc(&memory, bytes) != cudaSuccess) {
     cudaGetLastError();  // or the next call reports it
-    out_of_memory(bytes, what + " on the GPU");
+    std::size_t free = 0, total = 0;
+    GPU_CHECK(cudaMemGetInfo(&free, &total));
+    out_of_memory(what, bytes, mend,
+                  fmt::format(" on the GPU ({} of its {} are free)", readable_bytes(free),
+                              readable_bytes(total)));
   }
   return memory;
 }
@@ -189,11 +190,13 @@ void set_threads(int threads) {
   if (threads > 0) omp_set_num_threads(threads);
 }
 
-Memory::Memory(const Device& device, std::size_t bytes, const std::string& what) : size_(bytes) {
+Memory::Memory(const Device& device, std::size_t bytes, const std::string& what,
+               const std::string& mend)
+    : size_(bytes) {
   if (bytes == 0) return;
   std::visit(
       [&](auto on) {
-        data_ = static_cast<std::byte*>(allocate(on, bytes, what));
+        data_ = static_cast<std::byte*>(allocate(on, bytes, what, mend));
         release_ = releaser(on);
         zero(on, data_, bytes);
       },

@@ -32,11 +32,13 @@ std::string describe(const Device& device);  // "cpu avx2 f32, 2 threads"; "NVID
 // Number of CPU threads from here on; 0 leaves the default (OMP_NUM_THREADS, else all cores).
 void set_threads(int threads);
 
-// Memory on a device, zeroed, aligned to 64 bytes. Move-only.
+// Memory on a device, zeroed, aligned to 64 bytes. Move-only. Where there is none, an Error: what
+// asked for how much, and mend, what to change.
 class Memory {
  public:
   Memory() = default;
-  Memory(const Device& device, std::size_t bytes, const std::string& what);
+  Memory(const Device& device, std::size_t bytes, const std::string& what,
+         const std::string& mend = "free some memory");
   Memory(Memory&& other) noexcept;
   Memory& operator=(Memory&& other) noexcept;
   Memory(const Memory&) = delete;

@@ -133,9 +133,9 @@ Tensor gather_rows(Tape& tape, const Tensor& x, std::span<const std::int64_t> ro
   const auto count = static_cast<std::int64_t>(rows.size());
   auto* const device_rows =
       static_cast<std::int64_t*>(tape.arena().allocate_bytes(rows.size_bytes()));
-  copy_on_device(tape.device(), device_rows, rows.data(), rows.size_bytes());
   const Tensor out = tape.activation({count, x.shape[-1]});
   tape.run("gather_rows", [&](auto on) {
+    copy_on_device(on, device_rows, rows.data(), rows.size_bytes());
     using Real = real_of<decltype(on)>;
     gather_rows(on, {.out = out.as<Real>(),
                      .x = x.as<Real>(),

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "core/check.h"
+#include "core/out_of_memory.h"
 
 namespace masque {
 namespace {
@@ -26,22 +27,20 @@ Parameter& ParameterStore::add(const std::string& name, const Shape& shape, bool
   parameter.shape = shape;
   parameter.matrix = matrix;
   count_ += shape.count();
+  arena_count_ += padded(shape.count());
+  if (matrix) matrix_count_ += padded(shape.count());
   return parameter;
 }
 
 void ParameterStore::allocate() {
-  for (const Parameter& parameter : parameters_) {
-    arena_count_ += padded(parameter.shape.count());
-    if (parameter.matrix) matrix_count_ += padded(parameter.shape.count());
-  }
   const DType dtype = param_dtype(device_);
   const std::size_t bytes = static_cast<std::size_t>(arena_count_) * size_of(dtype);
-  masters_ = Memory(device_, bytes, "parameters");
-  grads_ = Memory(device_, bytes, "gradients");
+  masters_ = Memory(device_, bytes, "parameters", kSmallerModel);
+  grads_ = Memory(device_, bytes, "gradients of parameters", kSmallerModel);
   const DType activation = activation_dtype(device_);
   if (activation != dtype) {
     computes_ = Memory(device_, static_cast<std::size_t>(arena_count_) * size_of(activation),
-                       "parameters as " + std::string(name_of(activation)));
+                       fmt::format("parameters as {}", name_of(activation)), kSmallerModel);
   }
 
   std::int64_t next_matrix = 0;
@@ -68,18 +67,27 @@ void ParameterStore::zero_grad() {
 void ParameterStore::write(const Parameter& parameter, std::span<const double> values) {
   CHECK(static_cast<std::int64_t>(values.size()) == parameter.shape.count(),
         "parameter {}: {} values for shape {}", parameter.name, values.size(), parameter.shape);
+  write(parameter, 0, values);
+}
+
+void ParameterStore::write(const Parameter& parameter, std::int64_t first,
+                           std::span<const double> values) {
+  const auto count = static_cast<std::int64_t>(values.size());
+  CHECK(first >= 0 && first + count <= parameter.shape.count(),
+        "parameter {}: values {} … {} for shape {}", parameter.name, first, first + count - 1,
+        parameter.shape);
   std::visit(
       [&](auto on) {
         using Real = typename decltype(on)::real;
         using Param = param_t<Real>;
         const std::vector<Param> master(values.begin(), values.end());
-        copy_to_device(device_, parameter.master.data, master.data(),
+        copy_to_device(device_, parameter.master.as<Param>() + first, master.data(),
                        master.size() * sizeof(Param));
         if constexpr (!std::is_same_v<Real, Param>) {
           std::vector<Real> compute(master.size());
           std::transform(master.begin(), master.end(), compute.begin(),
                          [](Param value) { return static_cast<Real>(value); });
-          copy_to_device(device_, parameter.compute.data, compute.data(),
+          copy_to_device(device_, parameter.compute.as<Real>() + first, compute.data(),
                          compute.size() * sizeof(Real));
         }
       },

@@ -36,6 +36,8 @@ class ParameterStore {
 
   // A parameter's values, converted: (count) doubles to or from the host.
   void write(const Parameter& parameter, std::span<const double> values);
+  // Of the parameter's values those from `first` on.
+  void write(const Parameter& parameter, std::int64_t first, std::span<const double> values);
   std::vector<double> read(const Parameter& parameter) const;
 
   std::deque<Parameter>& parameters() { return parameters_; }

@@ -45,9 +45,10 @@ class Tape {
   void consume(const Tensor& tensor, const char* op);
   bool consumed(const Tensor& tensor) const;
 
-  // Runs kernel(On<…>) of `op` now.
+  // Runs kernel(On<…>) of `op` now; not where the arena only counts.
   template <class Kernel>
   void run(const char* op, Kernel&& kernel) {
+    if (arena_.counts_only()) return;
     const TimedOp timed(op, Pass::forward);
     std::visit(std::forward<Kernel>(kernel), arena_.device());
   }

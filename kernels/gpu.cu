@@ -26,7 +26,11 @@ void* allocate(cudaStream_t stream, std::size_t bytes) {
                 " bytes more than the first step took, but a captured step cannot grow");
   }
   void* memory = nullptr;
-  GPU_CHECK(cudaMalloc(&memory, bytes));
+  if (cudaMalloc(&memory, bytes) != cudaSuccess) {
+    cudaGetLastError();  // or the next call reports it
+    throw Error("out of memory on the GPU: scratch of the kernels: " + std::to_string(bytes >> 20) +
+                " MiB are asked for: lower batch or context");
+  }
   return memory;
 }
 

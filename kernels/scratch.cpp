@@ -2,7 +2,9 @@
 
 #include <cstdlib>
 #include <memory>
-#include <new>
+#include <string>
+
+#include "kernels/backend.h"
 
 namespace masque {
 namespace {
@@ -30,7 +32,8 @@ std::byte* scratch(Scratch name, std::size_t bytes) {
     piece.memory.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, piece.size)));
     if (piece.memory == nullptr) {
       piece.size = 0;
-      throw std::bad_alloc();
+      throw Error("out of memory: scratch of the kernels: " + std::to_string(bytes >> 20) +
+                  " MiB are asked for: lower batch, context or --threads");
     }
   }
   return piece.memory.get();

@@ -21,6 +21,8 @@ class CheckpointWriter {
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
+  // Waits for the one being written, if any, and says how it went.
+  void settle();
   // Waits for the one being written, then has this one written.
   void save(Snapshot snapshot, bool best);
   // For every step: takes up what was written, and tries again what failed. Never waits.
@@ -34,8 +36,7 @@ class CheckpointWriter {
     bool best;
   };
   void write(const Save& save) const;
-  void start();   // writes the first of those that wait, in a thread
-  void settle();  // waits for the thread, and says how it went
+  void start();  // writes the first of those that wait, in a thread
 
   RunFolder folder_;
   std::int64_t keep_;

@@ -9,6 +9,7 @@
 #include "core/captured_step.h"
 #include "core/check.h"
 #include "core/op_support.h"
+#include "core/out_of_memory.h"
 #include "kernels/reveal_tokens.h"
 #include "models/generation.h"
 #include "models/tokenizer.h"
@@ -77,8 +78,8 @@ class DeviceGeneration {
         draw_(options.draw),
         n_(static_cast<std::int64_t>(sequences.size()) / T),
         T_(T),
-        arena_(transformer.device(), "generation"),
-        step_arena_(transformer.device(), "generation step"),
+        arena_(transformer.device(), "texts being generated", kFewerTexts),
+        step_arena_(transformer.device(), "activations of a step of generation", kFewerTexts),
         captured_(transformer.device()) {
     plan(sequences, options);
     ids_.emplace(arena_, std::move(sequences), n_ * T);
@@ -290,7 +291,7 @@ SampleResult sample_ar_on_device(Network& network, std::int64_t n,
   }
 
   const auto decoder = network.make_decoder(n);
-  Arena arena(network.transformer().device(), "generation");
+  Arena arena(network.transformer().device(), "texts being generated", kFewerTexts);
   DeviceIds drawn(arena, std::vector<std::int32_t>(at(length * n), Tokenizer::kMask), n);
   const std::uint8_t* const device_excluded = upload(arena, excluded);
   const std::uint32_t* const draw_rows = upload_numbers(arena, n);

@@ -1,6 +1,7 @@
 #include "models/network.h"
 
 #include "core/check.h"
+#include "core/out_of_memory.h"
 
 namespace masque {
 namespace {
@@ -9,8 +10,20 @@ Tensor device_ids(Arena& arena, const Shape& shape, std::span<const std::int32_t
   CHECK(shape.count() == static_cast<std::int64_t>(ids.size()), "network: {} ids for shape {}",
         ids.size(), shape);
   Tensor tensor = arena.allocate(shape, DType::i32);
+  if (arena.counts_only()) return tensor;
   copy_to_device(arena.device(), tensor.data, ids.data(), ids.size_bytes());
   return tensor;
+}
+
+// The logits (K,V) of input's rows.
+Tensor forward(Transformer& transformer, Arena& arena, const PredictorInput& input) {
+  Tape tape(arena, Tape::Mode::inference);
+  const Tensor ids = device_ids(arena, {input.B, input.T}, input.ids);
+  Tensor lengths;
+  if (!input.lengths.empty()) lengths = device_ids(arena, {input.B}, input.lengths);
+  const Tensor hidden =
+      transformer.hidden_at(tape, ids, input.lengths.empty() ? nullptr : &lengths, input.rows);
+  return transformer.head(tape, hidden);
 }
 
 // Copies activations to the host, as doubles.
@@ -32,8 +45,8 @@ void read_logits(const Device& device, const Tensor& tensor, std::span<double> o
 CachedDecoder::CachedDecoder(Transformer& transformer, std::int64_t B)
     : transformer_(transformer),
       B_(B),
-      cache_arena_(transformer.device(), "key-value cache"),
-      arena_(transformer.device(), "decode"),
+      cache_arena_(transformer.device(), "keys and values of tokens so far", kFewerTexts),
+      arena_(transformer.device(), "activations of a token", kFewerTexts),
       logits_(static_cast<std::size_t>(B * transformer.config().vocab_size)) {
   const ModelConfig& config = transformer.config();
   const Shape shape{B, config.context, config.width};
@@ -65,17 +78,20 @@ Tensor CachedDecoder::run(const Tensor& ids) {
   return transformer_.head(tape, hidden);
 }
 
+Network::Network(Transformer& transformer)
+    : transformer_(transformer),
+      arena_(transformer.device(), "activations of a forward",
+             "lower --batch or --n, or take a model of a shorter context") {}
+
 void Network::predict(const PredictorInput& input, std::span<double> logits) {
   if (input.rows.empty()) return;
   CHECK(input.T <= context(), "network: {} tokens exceed the context of {}", input.T, context());
+  // How much it needs depends on the rows; counted first, as growing takes more.
+  Arena counting = Arena::counting(arena_.device());
+  forward(transformer_, counting, input);
   arena_.reset();
-  Tape tape(arena_, Tape::Mode::inference);
-  const Tensor ids = device_ids(arena_, {input.B, input.T}, input.ids);
-  Tensor lengths;
-  if (!input.lengths.empty()) lengths = device_ids(arena_, {input.B}, input.lengths);
-  const Tensor hidden =
-      transformer_.hidden_at(tape, ids, input.lengths.empty() ? nullptr : &lengths, input.rows);
-  read_logits(arena_.device(), transformer_.head(tape, hidden), logits);
+  arena_.reserve(counting.high_water());
+  read_logits(arena_.device(), forward(transformer_, arena_, input), logits);
 }
 
 std::unique_ptr<CachedDecoder> Network::make_decoder(std::int64_t B) {

@@ -35,8 +35,7 @@ class CachedDecoder : public Decoder {
 // calls.
 class Network : public Predictor {
  public:
-  explicit Network(Transformer& transformer)
-      : transformer_(transformer), arena_(transformer.device(), "inference") {}
+  explicit Network(Transformer& transformer);
 
   std::int64_t vocab_size() const override { return transformer_.config().vocab_size; }
   std::int64_t context() const override { return transformer_.config().context; }

@@ -1,5 +1,6 @@
 #include "models/optimizer.h"
 
+#include "core/out_of_memory.h"
 #include "kernels/adamw.h"
 #include "kernels/global_norm.h"
 
@@ -15,9 +16,11 @@ Optimizer::Optimizer(ParameterStore& parameters, const TrainingConfig& config)
   const Device& device = parameters.device();
   const std::size_t bytes =
       static_cast<std::size_t>(parameters.arena_count()) * size_of(param_dtype(device));
-  m_ = Memory(device, bytes, "AdamW first moments");
-  v_ = Memory(device, bytes, "AdamW second moments");
-  if (config.ema > 0) ema_ = Memory(device, bytes, "EMA of the weights");
+  m_ = Memory(device, bytes, "AdamW's first moments", kSmallerModel);
+  v_ = Memory(device, bytes, "AdamW's second moments", kSmallerModel);
+  if (config.ema > 0) {
+    ema_ = Memory(device, bytes, "average of the weights", "leave it out (ema=0)");
+  }
 }
 
 void Optimizer::update(StepState* state, std::int64_t* skipped) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/check.h"
+#include "core/out_of_memory.h"
 #include "kernels/masked_cross_entropy.h"
 
 namespace masque {
@@ -50,7 +51,8 @@ void Scorer::run(std::int64_t sequences, std::int64_t positions) {
   }
   while (N > 0 && std::ssize(rows_) < positions) rows_.push_back(rows_[rows_.size() - N]);
   weights_.assign(N, 1);
-  logits_.resize(rows_.size() * V);
+  taking_memory("logits of a forward", rows_.size() * V * sizeof(double), "lower --batch",
+                [&] { logits_.resize(rows_.size() * V); });
   nll_.resize(N);
   correct_.resize(N);
 

@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/out_of_memory.h"
 #include "core/profile.h"
 #include "kernels/philox.h"
 #include "models/likelihood.h"
+#include "models/memory_plan.h"
 #include "models/schedule.h"
 
 namespace masque {
@@ -41,11 +43,11 @@ Trainer::Trainer(const RunConfig& config, const Tokenizer& tokenizer, Splits spl
       optimizer_(transformer_.parameters(), config.training),
       sequences_(splits_.train, objective_.sequence_length(), config.training.stride,
                  config.training.seed),
-      batch_arena_(device, "batch"),
-      step_arena_(device, "training step"),
+      batch_arena_(device, "a batch", kSmallerStep),
+      step_arena_(device, "activations of a training step", kSmallerStep),
       batch_(objective_.allocate(batch_arena_, config.training.batch)),
       device_batch_(device, sent_bytes(config.training.batch, objective_.sequence_length()),
-                    "batch"),
+                    "a batch", kSmallerStep),
       device_totals_(device, sizeof(Totals), "step totals"),
       device_excluded_(device, excluded_.size(), "excluded vocabulary"),
       upload_(device, device_batch_.size()),
@@ -69,6 +71,7 @@ Trainer::Trainer(const RunConfig& config, const Tokenizer& tokenizer, Splits spl
   batch_.lengths = {{B}, DType::i32, tokens + count_of(B * L) * sizeof(std::int32_t), nullptr, -1};
   transformer_.initialise(config.training.seed);
   optimizer_.start_ema();
+  step_arena_.reserve(step_bytes(config, device));
 }
 
 void Trainer::set_capture(bool enabled) {
@@ -176,7 +179,7 @@ Evaluation Trainer::evaluate(const std::string& split) {
   const std::vector<std::int32_t>& tokens = split == "train" ? splits_.train : splits_.val;
   LikelihoodOptions options;
   options.draws = config_.training.eval_draws;
-  options.batch = std::max<std::int64_t>(1, 4096 / config_.model.context);
+  options.batch = evaluation_batch(config_.model);
   options.seed = config_.training.seed ^ kEvaluationSeed;
   options.start_token = config_.training.start_token;
   const auto windows = evaluation_windows(static_cast<std::int64_t>(tokens.size()));

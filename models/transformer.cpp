@@ -42,7 +42,11 @@ Transformer::Transformer(const ModelConfig& config, Device device)
 }
 
 std::int64_t Transformer::parameter_count(const ModelConfig& config) {
-  return Transformer(config, Device(On<Cpu, float>{}), Declared()).parameters_.count();
+  return declared(config, On<Cpu, float>{}).parameters_.count();
+}
+
+Transformer Transformer::declared(const ModelConfig& config, Device device) {
+  return Transformer(config, device, Declared());
 }
 
 Transformer::Transformer(const ModelConfig& config, Device device, Declared /*tag*/)

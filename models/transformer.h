@@ -22,6 +22,8 @@ class Transformer {
   Transformer(const ModelConfig& config, Device device);
   // Parameters that such a model has; allocates none.
   static std::int64_t parameter_count(const ModelConfig& config);
+  // One whose parameters have no memory: for a tape whose arena only counts.
+  static Transformer declared(const ModelConfig& config, Device device);
 
   // N(0, 0.02²) matrices, the two projections onto the residual stream divided by √(2·layers);
   // norms 1, biases 0. Radford et al. 2019 (GPT-2), section 2.3.

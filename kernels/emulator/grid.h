@@ -32,6 +32,7 @@ struct Settings {
   bool copies_land_early = false;         // cp.async at once; false: only at the wait
   bool deferred = false;                  // streams run only when waited for, in a legal order
   std::size_t shared_limit = 227 * 1024;  // opt-in shared memory a block: 99, 163 or 227 KB
+  std::size_t device_memory = std::size_t{4} << 30;
 };
 Settings& settings();
 

@@ -21,7 +21,6 @@ using masque::Error;
 namespace {
 
 constexpr int kMultiprocessors = 4;
-constexpr std::size_t kTotalMemory = std::size_t{4} << 30;
 
 using Clock = std::chrono::steady_clock;
 
@@ -208,12 +207,14 @@ cudaError_t cudaDeviceSynchronize() {
 }
 
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
-  *total = kTotalMemory;
-  *free = kTotalMemory - runtime().device.bytes();
+  const std::size_t taken = runtime().device.bytes();
+  *total = settings().device_memory;
+  *free = *total > taken ? *total - taken : 0;
   return cudaSuccess;
 }
 
 const char* cudaGetErrorString(cudaError_t code) {
+  if (code == cudaErrorMemoryAllocation) return "out of memory";
   return code == cudaSuccess ? "no error" : "not ready";
 }
 
@@ -223,6 +224,7 @@ cudaError_t cudaGetLastError() {
 
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
   runtime().refuse_while_capturing("cudaMalloc");
+  if (runtime().device.bytes() + bytes > settings().device_memory) return cudaErrorMemoryAllocation;
   *memory = runtime().device.add(bytes);
   masque::emulator::poison(*memory, bytes);
   return cudaSuccess;

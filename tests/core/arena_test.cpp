@@ -2,7 +2,9 @@
 
 #include <cstdint>
 
+#include "core/tape.h"
 #include "tests/support/catch.h"
+#include "tests/support/memory.h"
 
 namespace masque {
 namespace {
@@ -47,6 +49,39 @@ TEST_CASE("arena: the second step allocates nothing and later steps see the same
   CHECK(step() == second);
   CHECK(step() == second);
   CHECK(arena.high_water() == high_water);
+}
+
+TEST_CASE("arena: one that counts takes nothing, and tells what another then needs", "[cpu]") {
+  const auto work = [](Arena& arena) {
+    arena.allocate({5}, DType::f32);
+    return arena.allocate({std::int64_t{1} << 20}, DType::f64).data;
+  };
+  Arena counting = Arena::counting(kCpu);
+  CHECK(work(counting) != nullptr);
+  CHECK(counting.high_water() == 64 + (8 << 20));
+  Arena arena(kCpu, "test");
+  arena.reserve(counting.high_water());
+  arena.freeze();  // growth would be an Error
+  work(arena);
+  arena.reset();
+  CHECK(work(arena) != nullptr);
+  CHECK(arena.high_water() == counting.high_water());
+}
+
+TEST_CASE("arena: one that counts runs no kernels", "[cpu]") {
+  Arena counting = Arena::counting(kCpu);
+  Tape tape(counting, Tape::Mode::training);
+  bool ran = false;
+  tape.run("test", [&](auto) { ran = true; });
+  CHECK_FALSE(ran);
+}
+
+TEST_CASE("arena: memory that is not there is named", "[cpu]") {
+  if (!test::kCountsMemory) return;  // sanitizers end the program instead
+  Arena arena(kCpu, "activations of a test", "lower the test");
+  CHECK_THROWS_WITH(
+      arena.allocate_bytes(std::size_t{1} << 50),
+      "out of memory: activations of a test: 1.0 PiB more are asked for: lower the test");
 }
 
 TEST_CASE("arena: once frozen it cannot grow", "[cpu]") {

@@ -1,0 +1,97 @@
+#include "models/memory_plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/tape.h"
+#include "models/objective.h"
+#include "models/transformer.h"
+
+namespace masque {
+namespace {
+
+constexpr std::int64_t kEvaluationTokens = 4096;  // in a forward
+
+std::size_t bytes_of(std::int64_t count, DType dtype) {
+  return static_cast<std::size_t>(count) * size_of(dtype);
+}
+
+// The largest forward of an evaluation: sequences, and positions whose logits are wanted.
+struct Evaluation {
+  std::int64_t sequences, positions;
+};
+
+Evaluation evaluation_of(const RunConfig& config) {
+  const ModelConfig& model = config.model;
+  const TrainingConfig& training = config.training;
+  const bool masked = model.objective == ObjectiveKind::llada;
+  const double train = static_cast<double>(config.data.characters) * training.train_fraction *
+                       training.data_fraction;
+  auto windows = static_cast<std::int64_t>(std::ceil(train / static_cast<double>(model.context)));
+  if (training.eval_windows > 0) windows = std::min(windows, training.eval_windows);
+  if (training.eval_crops) windows = training.eval_windows;
+  const std::int64_t sequences = std::max<std::int64_t>(
+      1, std::min(evaluation_batch(model), windows * (masked ? training.eval_draws : 1)));
+  // Draws are stratified: on average half of the positions are masked.
+  return {sequences, sequences * model.context / (masked ? 2 : 1)};
+}
+
+std::size_t forward_bytes(Transformer& transformer, const Evaluation& evaluation) {
+  Arena arena = Arena::counting(transformer.device());
+  Tape tape(arena, Tape::Mode::inference);
+  const Tensor ids =
+      arena.allocate({evaluation.sequences, transformer.config().context}, DType::i32);
+  const std::vector<std::int64_t> rows(static_cast<std::size_t>(evaluation.positions));
+  transformer.head(tape, transformer.hidden_at(tape, ids, nullptr, rows));
+  return arena.high_water();
+}
+
+}  // namespace
+
+std::int64_t evaluation_batch(const ModelConfig& model) {
+  return std::max<std::int64_t>(1, kEvaluationTokens / model.context);
+}
+
+std::size_t step_bytes(const RunConfig& config, const Device& device) {
+  Transformer transformer = Transformer::declared(config.model, device);
+  Arena batch_arena = Arena::counting(device), arena = Arena::counting(device);
+  const Objective objective(config.model, config.training);
+  const Batch batch = objective.allocate(batch_arena, config.training.batch);
+  Tape tape(arena, Tape::Mode::training);
+  objective.loss(tape, transformer, batch, nullptr, {});
+  return arena.high_water();
+}
+
+std::vector<MemoryPiece> plan_memory(const RunConfig& config, const Device& device) {
+  Transformer transformer = Transformer::declared(config.model, device);
+  const ParameterStore& parameters = transformer.parameters();
+  const bool gpu = on_gpu(device);
+  const DType activation = activation_dtype(device), master = param_dtype(device);
+  const std::size_t once = bytes_of(parameters.arena_count(), master);
+  const bool ema = config.training.ema > 0;
+  const Evaluation evaluation = evaluation_of(config);
+
+  std::vector<MemoryPiece> pieces;
+  pieces.push_back({kTextPiece, bytes_of(config.data.characters, DType::i32)});
+  pieces.push_back({"parameters", once, gpu});
+  if (activation != master) {
+    pieces.push_back({std::string("parameters as ") + name_of(activation),
+                      bytes_of(parameters.arena_count(), activation), gpu});
+  }
+  pieces.push_back({"gradients of parameters", once, gpu});
+  pieces.push_back({"AdamW's moments", 2 * once, gpu});
+  if (ema) pieces.push_back({"average of the weights", once, gpu});
+  pieces.push_back({"activations of a step", step_bytes(config, device), gpu});
+  pieces.push_back(
+      {"activations of an evaluation", forward_bytes(transformer, evaluation), gpu, true});
+  // Of an evaluation, as they come from the device and as f64; or a checkpoint being written.
+  const std::size_t logits = static_cast<std::size_t>(evaluation.positions) *
+                             static_cast<std::size_t>(config.model.vocab_size) *
+                             (size_of(activation) + sizeof(double));
+  const std::size_t copy = bytes_of(parameters.count(), master) * (ema ? 4 : 3);
+  pieces.push_back({copy > logits ? "copy of a checkpoint" : "logits of an evaluation",
+                    std::max(copy, logits), false, true});
+  return pieces;
+}
+
+}  // namespace masque
