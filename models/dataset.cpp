@@ -74,12 +74,19 @@ std::string read_text(const fs::path& file) {
   if (!stream) {
     throw InputError(fmt::format("cannot read {}: name a readable text file", file.string()));
   }
-  std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  std::string text;
+  if (const std::uintmax_t size = fs::file_size(file, error); !error && size > 0) {
+    text.resize(size);
+    stream.read(text.data(), static_cast<std::streamsize>(size));
+    text.resize(static_cast<std::size_t>(stream.gcount()));
+  } else {  // a pipe
+    text.assign(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
+  }
   if (text.empty()) {
     throw InputError(fmt::format("{} is empty: name a file with text", file.string()));
   }
   try {
-    decode_utf8(text);
+    count_code_points(text);  // all of them
   } catch (const InputError& wrong) {
     throw InputError(fmt::format("{}: {}", file.string(), wrong.what()));
   }

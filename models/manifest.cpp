@@ -8,18 +8,18 @@
 #include "core/check.h"
 #include "models/crc32c.h"
 #include "models/files.h"
+#include "models/strict_json.h"
 
 namespace masque {
 namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
-using Files = std::map<std::string, std::vector<FilePart>>;
 
 const char* const kManifest = "manifest.json";
 const char* const kWeights = "model.safetensors";
 const std::array<const char*, 3> kNeeded = {kWeights, "optimizer.safetensors", "state.json"};
-constexpr std::uint64_t kMaxManifest = 100'000'000;
+constexpr std::uint64_t kMaxManifest = 2 << 20;  // of 16,000 arrays
 constexpr std::size_t kBlock = 1 << 20;
 
 [[noreturn]] void damaged(const fs::path& file, const std::string& what) {
@@ -39,7 +39,7 @@ std::string last_line(std::string_view above) {
   return fmt::format("\"crc32c\": \"{}\"}}\n", hexadecimal(sum_of(above)));
 }
 
-std::string to_text(const Files& files) {
+std::string to_text(const ManifestFiles& files) {
   std::string text = "{\"files\": {";
   const char* file_comma = "\n";
   for (const auto& file : files) {
@@ -54,7 +54,7 @@ std::string to_text(const Files& files) {
     text += "]";
   }
   text += "},\n";
-  return text + last_line(text);
+  return with_checksum(text);
 }
 
 std::uint64_t size_of_file(const fs::path& file) {
@@ -83,31 +83,6 @@ FilePart parse_part(const fs::path& file, const Json& json) {
   if (!right) damaged(file, "has a crc32c that is not eight hexadecimal digits");
   return {json["part"].get<std::string>(), json["bytes"].get<std::uint64_t>(),
           static_cast<std::uint32_t>(std::stoul(digits, nullptr, 16))};
-}
-
-Files read_manifest(const fs::path& file) {
-  const std::uint64_t size = size_of_file(file);
-  const std::size_t tail = last_line("").size();
-  if (size < tail || size > kMaxManifest) damaged(file, fmt::format("is damaged, {} bytes", size));
-  std::string text(size, '\0');
-  std::ifstream stream(file, std::ios::binary);
-  read(stream, file, text);
-  const std::string_view above = std::string_view(text).substr(0, size - tail);
-  if (text.substr(size - tail) != last_line(above)) damaged(file, "is damaged, by its own crc32c");
-
-  const Json json = Json::parse(text, nullptr, false);
-  if (!json.is_object() || !json.contains("files") || !json["files"].is_object()) {
-    damaged(file, "is no manifest");
-  }
-  Files files;
-  for (const auto& item : json["files"].items()) {
-    if (fs::path(item.key()).filename() != item.key() || !item.value().is_array()) {
-      damaged(file, "is no manifest");
-    }
-    auto& parts = files[item.key()];
-    for (const Json& part : item.value()) parts.push_back(parse_part(file, part));
-  }
-  return files;
 }
 
 void verify_file(const fs::path& file, const std::vector<FilePart>& parts) {
@@ -139,6 +114,35 @@ void verify_file(const fs::path& file, const std::vector<FilePart>& parts) {
 
 }  // namespace
 
+std::string with_checksum(const std::string& above) {
+  return above + last_line(above);
+}
+
+ManifestFiles read_manifest(const fs::path& file) {
+  const std::uint64_t size = size_of_file(file);
+  const std::size_t tail = last_line("").size();
+  if (size < tail || size > kMaxManifest) damaged(file, fmt::format("is damaged, {} bytes", size));
+  std::string text(size, '\0');
+  std::ifstream stream(file, std::ios::binary);
+  read(stream, file, text);
+  const std::string_view above = std::string_view(text).substr(0, size - tail);
+  if (text.substr(size - tail) != last_line(above)) damaged(file, "is damaged, by its own crc32c");
+
+  const Json json = parse_strict_json(text, {file.string(), "use another checkpoint"});
+  if (!json.is_object() || !json.contains("files") || !json["files"].is_object()) {
+    damaged(file, "is no manifest");
+  }
+  ManifestFiles files;
+  for (const auto& item : json["files"].items()) {
+    if (fs::path(item.key()).filename() != item.key() || !item.value().is_array()) {
+      damaged(file, "is no manifest");
+    }
+    auto& parts = files[item.key()];
+    for (const Json& part : item.value()) parts.push_back(parse_part(file, part));
+  }
+  return files;
+}
+
 void CheckpointFiles::write_parts(const std::string& name, std::span<const NamedBytes> parts) {
   CHECK(!files_.contains(name), "checkpoint: {} is written twice", name);
   std::vector<std::span<const std::byte>> bytes;
@@ -166,7 +170,7 @@ bool verify_checkpoint(const fs::path& folder, Scope scope) {
   const fs::path manifest = folder / kManifest;
   std::error_code status;
   if (fs::symlink_status(manifest, status).type() == fs::file_type::not_found) return false;
-  const Files files = read_manifest(manifest);
+  const ManifestFiles files = read_manifest(manifest);
   for (const char* const name : kNeeded) {
     if (!files.contains(name) && fs::exists(folder / name, status)) {
       damaged(folder / name, fmt::format("is not in {}", kManifest));

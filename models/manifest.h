@@ -21,6 +21,8 @@ struct FilePart {
   std::uint32_t crc32c = 0;
 };
 
+using ManifestFiles = std::map<std::string, std::vector<FilePart>>;
+
 // Writes the files of a checkpoint into a folder, and last the manifest of what they must be.
 class CheckpointFiles {
  public:
@@ -33,8 +35,13 @@ class CheckpointFiles {
   void write_parts(const std::string& name, std::span<const NamedBytes> parts);
 
   std::filesystem::path folder_;
-  std::map<std::string, std::vector<FilePart>> files_;
+  ManifestFiles files_;
 };
+
+// manifest.json and its last line, the checksum of what stands above. InputError where that does
+// not hold, or where it is no manifest.
+ManifestFiles read_manifest(const std::filesystem::path& file);
+std::string with_checksum(const std::string& above);
 
 // What is read of a checkpoint: model.safetensors, or all of it.
 enum class Scope { weights, everything };

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
+#include "core/out_of_memory.h"
 #include "models/strict_json.h"
 
 namespace masque {
@@ -13,11 +14,11 @@ namespace {
 void read_parameters(const Safetensors& tensors, const std::string& prefix,
                      Transformer& transformer) {
   ParameterStore& store = transformer.parameters();
-  std::vector<double> values;
   for (const Parameter& parameter : store.parameters()) {
-    values.resize(static_cast<std::size_t>(parameter.shape.count()));
-    tensors.read(prefix + parameter.name, parameter.shape, DType::f64, values.data());
-    store.write(parameter, values);
+    tensors.read(prefix + parameter.name, parameter.shape,
+                 [&](std::int64_t first, std::span<const double> values) {
+                   store.write(parameter, first, values);
+                 });
   }
 }
 
@@ -66,7 +67,10 @@ Run load_run(const std::filesystem::path& path, const std::string& which, const 
 
 void HostCopies::add(const Device& device, const std::string& name, const Shape& shape, DType dtype,
                      const void* data) {
-  auto& copy = bytes_.emplace_back(static_cast<std::size_t>(shape.count()) * size_of(dtype));
+  const std::size_t bytes = static_cast<std::size_t>(shape.count()) * size_of(dtype);
+  auto& copy =
+      taking_memory("copy of a checkpoint", bytes, "free some memory",
+                    [&]() -> std::vector<std::byte>& { return bytes_.emplace_back(bytes); });
   copy_to_host(device, copy.data(), data, copy.size());
   arrays_.push_back({name, shape, dtype, copy.data()});
 }

@@ -24,6 +24,7 @@ constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kMaxHeader = 1 << 20;  // 9,000 arrays
 constexpr int kMaxDepth = 3;                   // file, tensor, shape
 constexpr std::size_t kMaxRank = 4;
+constexpr std::size_t kBlock = 1 << 16;  // values at a time
 const char* const kMetadata = "__metadata__";
 const char* const kMend = "copy the file again, or use another checkpoint";
 
@@ -50,16 +51,16 @@ Shape make_shape(std::span<const std::int64_t> sizes) {
 class Reader {
  public:
   explicit Reader(const std::filesystem::path& file)
-      : name(file.string()), stream_(file, std::ios::binary) {
+      : name(file.string()), stream(file, std::ios::binary) {
     std::error_code status;
     size = std::filesystem::file_size(file, status);
-    if (status || !stream_) {
+    if (status || !stream) {
       throw InputError(fmt::format("{}: cannot be read ({}): name a safetensors file", name,
                                    status ? status.message() : std::strerror(errno)));
     }
     if (size < kLengthBytes) fail(fmt::format("truncated, {} bytes", size));
     std::uint64_t length = 0;
-    stream_.read(reinterpret_cast<char*>(&length), kLengthBytes);
+    stream.read(reinterpret_cast<char*>(&length), kLengthBytes);
     if (length > kMaxHeader) {
       fail(fmt::format("header of {} bytes is over the limit of {}", length, kMaxHeader));
     }
@@ -68,8 +69,8 @@ class Reader {
                        length + kLengthBytes));
     }
     std::string text(length, '\0');
-    stream_.read(text.data(), static_cast<std::streamsize>(length));
-    if (!stream_) fail("read failed");
+    stream.read(text.data(), static_cast<std::streamsize>(length));
+    if (!stream) fail("read failed");
     header = parse_strict_json(text, {name + ": header", kMend, kMaxDepth});
     if (!header.is_object()) fail("header is not a JSON object");
     header_end = kLengthBytes + length;
@@ -79,18 +80,11 @@ class Reader {
     throw InputError(fmt::format("{}: {}: {}", name, what, kMend));
   }
 
-  void read_data(std::span<std::byte> to) const {
-    stream_.read(reinterpret_cast<char*>(to.data()), static_cast<std::streamsize>(to.size()));
-    if (!stream_) fail("read failed");
-  }
-
   std::string name;
   std::uint64_t size = 0;        // of the file
   std::uint64_t header_end = 0;  // where the data start
   nlohmann::json header;
-
- private:
-  mutable std::ifstream stream_;
+  std::ifstream stream;
 };
 
 // Where an array lies in the data.
@@ -227,8 +221,7 @@ void write_safetensors(const std::filesystem::path& file, std::span<const HostAr
 }
 
 Safetensors::Safetensors(const std::filesystem::path& file) : file_(file) {
-  const Reader reader(file);
-  const std::uint64_t data_size = reader.size - reader.header_end;
+  Reader reader(file);
   std::vector<Extent> extents;
   for (const auto& item : reader.header.items()) {
     if (item.key() == kMetadata) {
@@ -237,48 +230,73 @@ Safetensors::Safetensors(const std::filesystem::path& file) : file_(file) {
       entries_[item.key()] = parse_entry(reader, item.key(), item.value(), extents);
     }
   }
-  check_extents(reader, extents, data_size);
-
-  data_.resize(data_size);
-  reader.read_data(data_);
+  check_extents(reader, extents, reader.size - reader.header_end);
   for (const Extent& extent : extents) {
-    entries_[extent.key].bytes =
-        std::span<const std::byte>(data_).subspan(extent.begin, extent.end - extent.begin);
+    entries_[extent.key].begin = reader.header_end + extent.begin;
   }
+  stream_ = std::move(reader.stream);
 }
 
-void Safetensors::read(const std::string& name, const Shape& shape, DType dtype, void* to) const {
-  CHECK(dtype != DType::i32, "safetensors {}: i32 is not supported", name);
+const Safetensors::Entry& Safetensors::find(const std::string& name, const Shape& shape) const {
   const auto found = entries_.find(name);
   if (found == entries_.end()) {
     throw InputError(fmt::format("{}: has no {}: it is of another model or kind", file_.string(),
                                  in_quotes(name)));
   }
-  const Entry& entry = found->second;
-  if (!(entry.shape == shape)) {
+  if (!(found->second.shape == shape)) {
     throw InputError(fmt::format("{}: {} has shape {} where the configuration wants {}",
-                                 file_.string(), in_quotes(name), entry.shape, shape));
+                                 file_.string(), in_quotes(name), found->second.shape, shape));
   }
-  if (entry.dtype == dtype) {
-    if (!entry.bytes.empty()) std::memcpy(to, entry.bytes.data(), entry.bytes.size());
-    return;
+  return found->second;
+}
+
+void Safetensors::read_bytes(std::uint64_t begin, std::span<std::byte> to) const {
+  stream_.clear();
+  stream_.seekg(static_cast<std::streamoff>(begin));
+  stream_.read(reinterpret_cast<char*>(to.data()), static_cast<std::streamsize>(to.size()));
+  if (!stream_) {
+    throw InputError(fmt::format("{}: its bytes {} to {} cannot be read: {}", file_.string(), begin,
+                                 begin + to.size(), kMend));
   }
-  const std::int64_t count = shape.count();
-  const auto convert = [&](auto from_type, auto to_type) {
-    using From = decltype(from_type);
-    using To = decltype(to_type);
-    for (std::int64_t i = 0; i < count; ++i) {
-      From value;
-      std::memcpy(&value, entry.bytes.data() + static_cast<std::size_t>(i) * sizeof(From),
-                  sizeof(From));
-      static_cast<To*>(to)[i] = static_cast<To>(value);
+}
+
+void Safetensors::read(const std::string& name, const Shape& shape, const Take& take) const {
+  const Entry& entry = find(name, shape);
+  const auto blocks = [&](auto type) {
+    using From = decltype(type);
+    std::vector<From> block(kBlock);
+    std::vector<double> values(kBlock);
+    const auto count = static_cast<std::size_t>(shape.count());
+    for (std::size_t first = 0; first < count; first += kBlock) {
+      const std::span<From> part = std::span(block).first(std::min(kBlock, count - first));
+      read_bytes(entry.begin + first * sizeof(From), std::as_writable_bytes(part));
+      std::copy(part.begin(), part.end(), values.begin());
+      take(static_cast<std::int64_t>(first), std::span(values).first(part.size()));
     }
   };
-  if (dtype == DType::f32) {
-    convert(double{}, float{});
+  if (entry.dtype == DType::f64) {
+    blocks(double{});
   } else {
-    convert(float{}, double{});
+    blocks(float{});
   }
+}
+
+void Safetensors::read(const std::string& name, const Shape& shape, DType dtype, void* to) const {
+  CHECK(dtype != DType::i32, "safetensors {}: i32 is not supported", name);
+  const Entry& entry = find(name, shape);
+  if (entry.dtype == dtype) {
+    const std::size_t bytes = static_cast<std::size_t>(shape.count()) * size_of(dtype);
+    read_bytes(entry.begin, {static_cast<std::byte*>(to), bytes});
+    return;
+  }
+  read(name, shape, [&](std::int64_t first, std::span<const double> values) {
+    if (dtype == DType::f64) {
+      std::copy(values.begin(), values.end(), static_cast<double*>(to) + first);
+    } else {
+      std::transform(values.begin(), values.end(), static_cast<float*>(to) + first,
+                     [](double value) { return static_cast<float>(value); });
+    }
+  });
 }
 
 }  // namespace masque

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -33,30 +35,33 @@ std::vector<NamedBytes> safetensors_parts(std::span<const HostArray> arrays,
 void write_safetensors(const std::filesystem::path& file, std::span<const HostArray> arrays,
                        const std::map<std::string, std::string>& metadata);
 
-// A safetensors file read whole and checked: header bounds, duplicate keys, types, shapes against
-// offsets, no overlap, no hole. Sizes are checked before memory is taken.
+// A safetensors file, its header checked: bounds, duplicate keys, types, shapes against offsets and
+// the file, no overlap, no hole. Sizes are checked before memory is taken; arrays are read from the
+// file when they are asked for.
 class Safetensors {
  public:
   struct Entry {
     Shape shape;
     DType dtype = DType::f32;
-    std::span<const std::byte> bytes;
+    std::uint64_t begin = 0;  // in the file
   };
   explicit Safetensors(const std::filesystem::path& file);  // InputError: what, value, mend
-  Safetensors(Safetensors&&) = default;
-  Safetensors& operator=(Safetensors&&) = default;
-  Safetensors(const Safetensors&) = delete;  // entries point into data_
-  Safetensors& operator=(const Safetensors&) = delete;
 
   const std::map<std::string, Entry>& entries() const { return entries_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   // Copies `name` into `to`, converting between f32 and f64. InputError where absent or of another
   // shape.
   void read(const std::string& name, const Shape& shape, DType dtype, void* to) const;
+  // The same in blocks of some thousand values: take(first, values).
+  using Take = std::function<void(std::int64_t first, std::span<const double> values)>;
+  void read(const std::string& name, const Shape& shape, const Take& take) const;
 
  private:
+  const Entry& find(const std::string& name, const Shape& shape) const;
+  void read_bytes(std::uint64_t begin, std::span<std::byte> to) const;
+
   std::filesystem::path file_;
-  std::vector<std::byte> data_;  // after the header
+  mutable std::ifstream stream_;
   std::map<std::string, Entry> entries_;
   std::map<std::string, std::string> metadata_;
 };

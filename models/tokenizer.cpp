@@ -54,7 +54,8 @@ Tokenizer Tokenizer::from_text(std::string_view text) {
   }
   std::vector<bool> seen(0x110000);
   char32_t largest = 0;
-  for (const char32_t character : decode_utf8(text)) {
+  for (std::size_t at = 0; at < text.size();) {
+    const char32_t character = next_code_point(text, at);
     seen[character] = true;
     largest = std::max(largest, character);
   }
@@ -106,18 +107,19 @@ void Tokenizer::save(const std::filesystem::path& file) const {
 }
 
 std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool start, bool end) const {
-  const std::u32string code_points = decode_utf8(text);
   std::vector<std::int32_t> tokens;
-  tokens.reserve(code_points.size() + 2);
+  tokens.reserve(count_code_points(text) + 2);
   if (start) tokens.push_back(kStart);
-  for (std::size_t position = 0; position < code_points.size(); ++position) {
-    const auto found = ids_.find(code_points[position]);
+  std::size_t at = 0;
+  for (std::size_t position = 0; at < text.size(); ++position) {
+    const char32_t character = next_code_point(text, at);
+    const auto found = ids_.find(character);
     if (found == ids_.end()) {
       throw InputError(
           fmt::format("character {} at position {} is not among the {} characters of the "
                       "vocabulary: remove it, "
                       "or train on text that has it",
-                      describe(code_points[position]), position, characters_.size()));
+                      describe(character), position, characters_.size()));
     }
     tokens.push_back(found->second);
   }

@@ -31,26 +31,34 @@ Lead lead_of(unsigned char byte) {
 
 }  // namespace
 
+char32_t next_code_point(std::string_view text, std::size_t& at) {
+  const Lead lead = lead_of(static_cast<unsigned char>(text[at]));
+  if (lead.length == 0) reject(at, "cannot start a character");
+  std::uint32_t value = lead.bits;
+  for (int i = 1; i < lead.length; ++i) {
+    const std::size_t next = at + static_cast<std::size_t>(i);
+    if (next >= text.size()) reject(at, "starts a character that the end of the text cuts off");
+    const auto byte = static_cast<unsigned char>(text[next]);
+    if ((byte & 0xC0u) != 0x80u) reject(at, "starts a character that is cut off");
+    value = (value << 6) | (byte & 0x3Fu);
+  }
+  if (value < lead.least) reject(at, "starts an overlong form");
+  if (value >= 0xD800 && value <= 0xDFFF) reject(at, "starts a surrogate");
+  if (value > 0x10FFFF) reject(at, "starts a value past U+10FFFF");
+  at += static_cast<std::size_t>(lead.length);
+  return static_cast<char32_t>(value);
+}
+
+std::size_t count_code_points(std::string_view text) {
+  std::size_t count = 0;
+  for (std::size_t at = 0; at < text.size(); ++count) next_code_point(text, at);
+  return count;
+}
+
 std::u32string decode_utf8(std::string_view text) {
   std::u32string code_points;
   code_points.reserve(text.size());
-  for (std::size_t at = 0; at < text.size();) {
-    const Lead lead = lead_of(static_cast<unsigned char>(text[at]));
-    if (lead.length == 0) reject(at, "cannot start a character");
-    std::uint32_t value = lead.bits;
-    for (int i = 1; i < lead.length; ++i) {
-      const std::size_t next = at + static_cast<std::size_t>(i);
-      if (next >= text.size()) reject(at, "starts a character that the end of the text cuts off");
-      const auto byte = static_cast<unsigned char>(text[next]);
-      if ((byte & 0xC0u) != 0x80u) reject(at, "starts a character that is cut off");
-      value = (value << 6) | (byte & 0x3Fu);
-    }
-    if (value < lead.least) reject(at, "starts an overlong form");
-    if (value >= 0xD800 && value <= 0xDFFF) reject(at, "starts a surrogate");
-    if (value > 0x10FFFF) reject(at, "starts a value past U+10FFFF");
-    code_points.push_back(static_cast<char32_t>(value));
-    at += static_cast<std::size_t>(lead.length);
-  }
+  for (std::size_t at = 0; at < text.size();) code_points.push_back(next_code_point(text, at));
   return code_points;
 }
 

@@ -2,13 +2,16 @@
 // errors.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
 namespace masque {
 
-// The code points of `text`. InputError naming the byte (from 0) where it is not UTF-8.
+// InputError naming the byte (from 0) where `text` is not UTF-8.
 std::u32string decode_utf8(std::string_view text);
+std::size_t count_code_points(std::string_view text);
+char32_t next_code_point(std::string_view text, std::size_t& at);  // moves `at` behind it
 void append_utf8(std::string& text, char32_t code_point);
 std::string encode_utf8(std::u32string_view text);
 
