@@ -3,14 +3,14 @@
 # skipped and why, and one line "N passed, N failed, N skipped". Logs stay in build/logs.
 #   MASQUE_PACKAGES=no     install nothing
 #   MASQUE_TIDY=all        clang-tidy over every file, not the fixed part
-#   MASQUE_FUZZ_SECONDS=N  of each reader of files, default 30
+#   MASQUE_FUZZ_SECONDS=N  of each reader of files, default 21
 #   JOBS=N                 jobs at once, default one a core
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source apps/setup.sh
 
 jobs=${JOBS:-$(nproc)}
-fuzz_seconds=${MASQUE_FUZZ_SECONDS:-30}
+fuzz_seconds=${MASQUE_FUZZ_SECONDS:-21}
 logs=build/logs
 passed=0
 failed=()

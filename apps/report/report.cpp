@@ -32,8 +32,9 @@ void write_plots(const report::Document& document, const fs::path& folder) {
   }
 }
 
-nlohmann::json read_results(const fs::path& folder) {
-  const fs::path file = folder / "results.json";
+}  // namespace
+
+nlohmann::json read_results(const fs::path& file) {
   std::error_code unknown;
   if (!fs::exists(file, unknown)) {
     throw InputError(
@@ -49,8 +50,6 @@ nlohmann::json read_results(const fs::path& folder) {
   return results;
 }
 
-}  // namespace
-
 void write_report(const nlohmann::json& results, const fs::path& folder) {
   const report::Document document = report::make_document(report::Results(results));
   const std::string html = to_html(document), markdown = to_markdown(document);
@@ -61,7 +60,7 @@ void write_report(const nlohmann::json& results, const fs::path& folder) {
 }
 
 void report_folder(const fs::path& folder) {
-  write_report(read_results(folder), folder);
+  write_report(read_results(folder / "results.json"), folder);
   fmt::print("{}\n{}\n", (folder / "report.html").string(), (folder / "report.md").string());
   if (write_pdf(folder)) fmt::print("{}\n", (folder / "report.pdf").string());
 }

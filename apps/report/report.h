@@ -8,6 +8,9 @@
 
 namespace masque {
 
+// results.json. InputError where there is no such file, or no JSON in it.
+nlohmann::json read_results(const std::filesystem::path& file);
+
 // Writes report.html, report.md and plots/*.svg. InputError naming the key that results lack.
 void write_report(const nlohmann::json& results, const std::filesystem::path& folder);
 

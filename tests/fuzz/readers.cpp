@@ -1,25 +1,33 @@
 // Any bytes may be in a file of a stranger: every reader either reads them or throws InputError,
-// and takes no memory that the file's size does not justify. One program a reader (libFuzzer),
-// whose name MASQUE_READER is; with MASQUE_FUZZ_SEEDS=FOLDER it writes what our own writers write
-// there, to begin from.
+// and takes no memory that the file's size does not justify. One program (libFuzzer), which
+// MASQUE_READER=NAME tells which reader to try, or `list` to print their names; with
+// MASQUE_FUZZ_SEEDS=FOLDER it writes what our own writers write there, to begin from.
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "apps/report/render.h"
+#include "apps/report/report.h"
+#include "apps/report/sections.h"
 #include "core/check.h"
 #include "models/config.h"
 #include "models/dataset.h"
 #include "models/files.h"
+#include "models/manifest.h"
 #include "models/safetensors.h"
 #include "models/strict_json.h"
 #include "models/tokenizer.h"
 #include "models/trainer.h"
+#include "tests/support/compare_results.h"
 
 namespace masque {
 namespace {
@@ -52,9 +60,7 @@ void read_safetensors(const fs::path& file) {
   std::size_t bytes = 0;
   for (const auto& entry : tensors.entries()) {
     const Shape& shape = entry.second.shape;
-    require(entry.second.bytes.size() ==
-            static_cast<std::size_t>(shape.count()) * size_of(entry.second.dtype));
-    bytes += entry.second.bytes.size();
+    bytes += static_cast<std::size_t>(shape.count()) * size_of(entry.second.dtype);
     for (const DType dtype : {DType::f32, DType::f64}) {
       std::vector<std::byte> values(static_cast<std::size_t>(shape.count()) * size_of(dtype));
       tensors.read(entry.first, shape, dtype, values.data());
@@ -92,6 +98,22 @@ void read_corpus(const fs::path& file) {
   require(scored == static_cast<std::int64_t>(tokens.size()));
 }
 
+// The checksum at its end is made right, or nothing behind it would be read.
+void read_sealed_manifest(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  const std::string above{std::istreambuf_iterator<char>(stream), {}};
+  const std::string sealed = with_checksum(above);
+  const MemoryFile whole(reinterpret_cast<const std::uint8_t*>(sealed.data()), sealed.size());
+  for (const auto& entry : read_manifest(whole.path())) {
+    require(fs::path(entry.first).filename() == entry.first);
+  }
+}
+
+void read_report(const fs::path& file) {
+  const report::Document document = report::make_document(report::Results(read_results(file)));
+  require(!to_html(document).empty() && !to_markdown(document).empty());
+}
+
 void seed_safetensors(const fs::path& file) {
   const std::vector<float> floats(6, 0.5F);
   const std::vector<double> doubles(2, 0.25);
@@ -119,30 +141,50 @@ void seed_corpus(const fs::path& file) {
   write_file(file, std::string(kText));
 }
 
+void seed_manifest(const fs::path& file) {
+  write_file(file, std::string(R"({"files": {
+ "model.safetensors": [
+  {"part": "header", "bytes": 1208, "crc32c": "2b0c8d5e"},
+  {"part": "wte.weight", "bytes": 35328, "crc32c": "9d11f0a3"}],
+ "state.json": [
+  {"part": "text", "bytes": 62, "crc32c": "417a0c55"}]},
+)"));
+}
+
+void seed_results(const fs::path& file) {
+  write_file(file, test::compare_results().dump());
+}
+
 struct Reader {
   const char* name;
   void (*read)(const fs::path& file);
   void (*seed)(const fs::path& file);
 };
 
+constexpr Reader kReaders[] = {{"safetensors", read_safetensors, seed_safetensors},
+                               {"tokenizer", read_tokenizer, seed_tokenizer},
+                               {"config", read_config, seed_config},
+                               {"state", read_state, seed_state},
+                               {"corpus", read_corpus, seed_corpus},
+                               {"manifest", read_sealed_manifest, seed_manifest},
+                               {"results", read_report, seed_results}};
+
 const Reader& chosen_reader() {
-  static constexpr Reader kReaders[] = {{"safetensors", read_safetensors, seed_safetensors},
-                                        {"tokenizer", read_tokenizer, seed_tokenizer},
-                                        {"config", read_config, seed_config},
-                                        {"state", read_state, seed_state},
-                                        {"corpus", read_corpus, seed_corpus}};
+  const char* const name = std::getenv("MASQUE_READER");
   for (const Reader& reader : kReaders) {
-    if (std::string(reader.name) == MASQUE_READER) return reader;
+    if (name != nullptr && std::string(reader.name) == name) return reader;
   }
-  std::abort();
+  for (const Reader& reader : kReaders) std::puts(reader.name);
+  std::exit(name != nullptr && std::string(name) == "list" ? 0 : 2);
 }
 
 }  // namespace
 }  // namespace masque
 
 extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
+  const masque::Reader& reader = masque::chosen_reader();
   if (const char* folder = std::getenv("MASQUE_FUZZ_SEEDS")) {
-    masque::chosen_reader().seed(masque::fs::path(folder) / "written");
+    reader.seed(masque::fs::path(folder) / "written");
     std::exit(0);
   }
   return 0;
