@@ -2,6 +2,7 @@
 #include <functional>
 #include <vector>
 
+#include "models/loss_watch.h"
 #include "models/source.h"
 #include "models/trainer.h"
 #include "tests/support/gpu.h"
@@ -172,7 +173,74 @@ TEST_CASE("a gradient that is not finite leaves weights and moments on the GPU a
   CHECK(store.read(store.parameters().front()) != other);
 }
 
+TEST_CASE("where updates are skipped on the GPU a trainer goes back, and on with other data",
+          "[gpu]") {
+  const Device device = make_device("cuda", "bf16");
+  const Scratch good, back;
+  Trainer trainer = make_trainer(small_config(ObjectiveKind::llada), device);
+  const std::vector<std::string> three = train(trainer, 3).files;
+  trainer.save(good.path());
+  ParameterStore& store = trainer.transformer().parameters();
+  const Parameter& norm = store.parameters().back();
+  std::vector<double> broken = store.read(norm);
+  broken[0] = std::numeric_limits<double>::quiet_NaN();
+  store.write(norm, broken);
+  LossWatch watch(0);
+  watch.went_back(3);
+  auto verdict = LossWatch::Verdict::good;
+  while (verdict == LossWatch::Verdict::good) {
+    REQUIRE(trainer.steps_done() < 3 + LossWatch::kMostSkipped);
+    trainer.step();
+    verdict = watch.note(trainer.steps_done(), trainer.metrics());
+  }
+  CHECK(verdict == LossWatch::Verdict::not_finite);
+  CHECK(watch.good_step() == 3);
+  trainer.go_back(good.path());
+  trainer.save(back.path());
+  CHECK(read_training_state(back / "state.json").skipped_batches == LossWatch::kMostSkipped);
+  CHECK(slurp(back / "model.safetensors") == three[0]);
+  CHECK(slurp(back / "optimizer.safetensors") == three[1]);
+
+  Trainer resumed = make_trainer(small_config(ObjectiveKind::llada), device);
+  resumed.load(back.path());
+  const Trained wanted = train(resumed, 3), got = train(trainer, 3);
+  CHECK(got.files == wanted.files);
+  for (const StepMetrics& metrics : got.metrics) CHECK(metrics.finite);
+}
+
 #ifdef MASQUE_EMULATE
+TEST_CASE("memory that a GPU has not is named, with its size and what to change", "[emulated]") {
+  const Device device = make_device("cuda", "bf16");
+  // Of a trainer for whom 16 MiB are left.
+  const auto refusal = [&](const RunConfig& config) {
+    const std::size_t before = emulator::settings().device_memory;
+    std::size_t free = 0, total = 0;
+    REQUIRE(cudaMemGetInfo(&free, &total) == cudaSuccess);
+    emulator::settings().device_memory = total - free + (std::size_t{16} << 20);
+    std::string message;
+    try {
+      Trainer trainer = make_trainer(config, device);
+      trainer.step();
+    } catch (const InputError&) {
+      FAIL("no bad input");
+    } catch (const Error& error) {
+      message = error.what();
+    }
+    emulator::settings().device_memory = before;
+    return message;
+  };
+  using Catch::Contains;
+  RunConfig wide = small_config(ObjectiveKind::llada);
+  wide.model.width = 1024;
+  CHECK_THAT(refusal(wide), Contains("out of memory on the GPU (16.0 MiB of its ") &&
+                                Contains("parameters: ") &&
+                                Contains(" MiB more are asked for: lower layers or width"));
+  RunConfig many = small_config(ObjectiveKind::llada);
+  many.training.batch = 4096;
+  CHECK_THAT(refusal(many), Contains("activations of a training step") &&
+                                Contains("more are asked for: lower batch"));
+}
+
 TEST_CASE("streams that run late change nothing: no buffer is filled before it has travelled",
           "[emulated]") {
   const Device device = make_device("cuda", "f32");
