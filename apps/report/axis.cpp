@@ -8,7 +8,9 @@
 namespace masque::report {
 namespace {
 
-constexpr double kRoom = 0.04;  // of the width, at both ends
+constexpr double kRoom = 0.04;       // of the width, at both ends
+constexpr double kLargest = 1e15;    // that an axis is made for; 1 / kLargest, where it is of logs
+constexpr double kNarrowest = 1e-9;  // of the numbers' size, or ticks could not be told apart
 
 std::vector<double> linear_ticks(double lo, double hi, int most) {
   const double least = (hi - lo) / std::max(1, most);
@@ -65,7 +67,8 @@ Axis axis_around(const std::vector<double>& numbers, bool log) {
   axis.log = log;
   bool any = false;
   for (const double number : numbers) {
-    if (!std::isfinite(number) || (log && number <= 0)) continue;
+    const bool drawn = std::fabs(number) <= kLargest && (!log || number >= 1 / kLargest);
+    if (!drawn) continue;  // NaN too
     axis.lo = any ? std::min(axis.lo, number) : number;
     axis.hi = any ? std::max(axis.hi, number) : number;
     any = true;
@@ -78,8 +81,9 @@ Axis axis_around(const std::vector<double>& numbers, bool log) {
     return axis;
   }
   const double size = std::max(std::fabs(axis.lo), std::fabs(axis.hi));
-  const double room =
-      axis.hi > axis.lo ? kRoom * (axis.hi - axis.lo) : (size > 0 ? 0.05 * size : 1.0);
+  const double room = axis.hi - axis.lo > kNarrowest * size
+                          ? kRoom * (axis.hi - axis.lo)
+                          : (size > 1 / kLargest ? 0.05 * size : 1.0);
   axis.lo -= room;
   axis.hi += room;
   return axis;

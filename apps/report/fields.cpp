@@ -12,6 +12,7 @@ namespace masque::report {
 namespace {
 
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+constexpr double kMostWhole = 9007199254740992;  // 2^53: from there on f64 skips whole numbers
 
 }  // namespace
 
@@ -97,7 +98,8 @@ double Field::number(const char* key) const {
 std::int64_t Field::integer(const char* key) const {
   const Field field = (*this)[key];
   const bool number = field.value_.is_number();
-  if (!number || field.value_.get<double>() != std::floor(field.value_.get<double>())) {
+  const double value = number ? field.value_.get<double>() : kUnknown;
+  if (!(std::fabs(value) <= kMostWhole && value == std::floor(value))) {
     field.refuse(fmt::format("is {} where a whole number is needed",
                              number ? field.value_.dump() : field.value_.type_name()));
   }

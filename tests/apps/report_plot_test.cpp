@@ -74,6 +74,22 @@ TEST_CASE("report axes put numbers where they belong", "[cpu]") {
   }
 }
 
+TEST_CASE("report axes have few ticks whatever the numbers", "[cpu]") {
+  // Steps that are lost on large numbers once made an endless loop, and 0 and ∞ of a logarithm.
+  const std::vector<std::vector<double>> extremes = {
+      {1e20, 1e20 + 16384}, {1e12, 1e12 + 1e-3}, {-1e308, 1e308}, {5e-324, 1e308}, {1e-300, 1}};
+  for (const std::vector<double>& numbers : extremes) {
+    for (const bool logarithmic : {false, true}) {
+      const Axis axis = axis_around(numbers, logarithmic);
+      INFO(numbers[0] << " " << numbers[1] << " " << logarithmic);
+      CHECK(std::isfinite(axis.lo));
+      CHECK(std::isfinite(axis.hi));
+      REQUIRE(axis.lo < axis.hi);
+      CHECK(axis.ticks(7).size() <= 8);
+    }
+  }
+}
+
 TEST_CASE("report ticks are round, within the axis and few", "[cpu]") {
   CHECK(Axis{0, 1600, 0, 1, false}.ticks(9) ==
         std::vector<double>{0, 200, 400, 600, 800, 1000, 1200, 1400, 1600});

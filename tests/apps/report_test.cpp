@@ -2,6 +2,7 @@
 #include "apps/report/report.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <regex>
@@ -262,6 +263,18 @@ TEST_CASE("reports say what is missing", "[cpu]") {
   const std::string complete = html_of(compare_results());
   CHECK_THAT(complete, !Contains(report::kNotPart) && !Contains("is not complete"));
   CHECK_THAT(complete, Contains("every part that was planned is here"));
+}
+
+TEST_CASE("results.json: a whole number is one that f64 can tell from the next", "[cpu]") {
+  const auto integer = [](const Json& value) {
+    const Json json = {{"n", value}};
+    return report::Field(json, "").integer("n");
+  };
+  CHECK(integer(-3) == -3);
+  CHECK(integer(12.0) == 12);
+  for (const Json& value : {Json(1e300), Json(0.5), Json("1"), Json(UINT64_MAX)}) {
+    CHECK_THROWS_WITH(integer(value), Contains("where a whole number is needed"));
+  }
 }
 
 }  // namespace
