@@ -11,8 +11,9 @@
 #include <ctime>
 #include <vector>
 
+#include "apps/flags.h"
+#include "apps/usage.h"
 #include "kernels/backend.h"
-#include "models/config.h"
 
 namespace masque {
 namespace {
@@ -33,16 +34,6 @@ void on_signal(int signal) {
   }
 }
 
-void require_known_command(const CLI::App& app, const std::string& first) {
-  std::vector<std::string> commands;
-  for (const CLI::App* command : app.get_subcommands({})) commands.push_back(command->get_name());
-  if (first[0] == '-' || std::find(commands.begin(), commands.end(), first) != commands.end()) {
-    return;
-  }
-  throw InputError(fmt::format("unknown command {}: did you mean {}? There are {}", first,
-                               nearest(first, commands), fmt::join(commands, ", ")));
-}
-
 constexpr int kBarWidth = 24;
 constexpr const char* kSpins = "10000";  // some microseconds
 
@@ -54,14 +45,13 @@ void add_common_options(CLI::App& command, CommonOptions& options) {
 }
 
 void add_device_options(CLI::App& command, CommonOptions& options) {
-  command
-      .add_option("--device", options.device,
-                  "auto (a GPU where there is one), cpu, cuda or cuda:N")
+  command.add_option("--device", options.device, "auto: a GPU where there is one")
+      ->type_name("auto|cpu|cuda|cuda:N")
       ->capture_default_str();
-  command
-      .add_option("--dtype", options.dtype,
-                  "auto (bf16 on a GPU and on a CPU that multiplies it, else f32), f32, bf16, f64 "
-                  "(CPU, for checks)")
+  takes_one_of(command.add_option("--dtype", options.dtype,
+                                  "auto: bf16 on a GPU and on a CPU that multiplies it, else f32; "
+                                  "f64: CPU, for checks"),
+               {"auto", "f32", "bf16", "f64"})
       ->capture_default_str();
   command.add_option("--threads", options.threads, "CPU threads; 0: all cores")
       ->capture_default_str();
@@ -75,14 +65,12 @@ Device apply(const CommonOptions& options) {
 int run_app(CLI::App& app, int argc, char** argv) {
   const std::string program = app.get_name();
   try {
-    require_known_command(app, argc > 1 ? argv[1] : "-");
+    refuse_negatives(app);
     app.parse(argc, argv);
     return 0;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    std::string message = error.what();
-    std::replace(message.begin(), message.end(), '\n', ' ');
-    fmt::print(stderr, "{}: {}; see {} --help\n", program, message, program);
+    fmt::print(stderr, "{}: {}\n", program, explain(app, error));
     return 2;
   } catch (const InputError& error) {
     fmt::print(stderr, "{}: {}\n", program, error.what());

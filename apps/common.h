@@ -23,8 +23,8 @@ void add_device_options(CLI::App& command, CommonOptions& options);  // the same
 // Sets the threads and makes the device.
 Device apply(const CommonOptions& options);
 
-// Runs the subcommand that the arguments name; an unknown one is told the nearest. Returns the exit
-// code: 2 for bad usage or input, 1 for a failure while running, each with one line on stderr.
+// Runs the subcommand that the arguments name. Returns the exit code: 2 for bad usage or input, 1
+// for a failure while running, each with one line on stderr.
 int run_app(CLI::App& app, int argc, char** argv);
 
 // Restarts the program with OpenMP threads that spin only briefly while they wait, then sleep,

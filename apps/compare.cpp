@@ -12,6 +12,8 @@
 
 #include "apps/common.h"
 #include "apps/compare/comparison.h"
+#include "apps/flags.h"
+#include "apps/own_text.h"
 #include "apps/presets.h"
 #include "apps/report/report.h"
 #include "core/check.h"
@@ -34,6 +36,7 @@ struct CompareOptions {
   std::string out, data, preset, budget, judge;
   std::vector<std::uint64_t> seeds;
   std::optional<std::int64_t> trials;
+  std::string tokenizer;
   std::vector<std::string> sets, runs, without;
   bool study = false;
   std::vector<double> fractions;
@@ -43,8 +46,8 @@ struct CompareOptions {
   // Nothing is asked for but the folder.
   bool bare() const {
     return data.empty() && preset.empty() && budget.empty() && judge.empty() && seeds.empty() &&
-           !trials && sets.empty() && runs.empty() && without.empty() && !study &&
-           fractions.empty() && epochs.empty();
+           !trials && tokenizer.empty() && sets.empty() && runs.empty() && without.empty() &&
+           !study && fractions.empty() && epochs.empty();
   }
 };
 
@@ -78,6 +81,7 @@ std::string command_line(const CompareOptions& options) {
   };
   if (options.study) line += " --study";
   add("--data", options.data);
+  add("--tokenizer", options.tokenizer);
   add("--preset", options.preset);
   add("--seeds", fmt::format("{}", fmt::join(options.seeds, ",")));
   add("--budget", options.budget);
@@ -93,12 +97,14 @@ std::string command_line(const CompareOptions& options) {
 
 Plan new_plan(const CompareOptions& options, const Device& device) {
   if (options.data.empty()) {
-    throw InputError("--data is missing: give a text file, or see masque data --help");
+    throw InputError("--data is missing: give a text file or a folder, or see masque data --help");
   }
-  if (!options.runs.empty() && (!options.preset.empty() || !options.sets.empty() ||
-                                !options.seeds.empty() || options.trials)) {
+  if (!options.runs.empty() &&
+      (!options.preset.empty() || !options.tokenizer.empty() || !options.sets.empty() ||
+       !options.seeds.empty() || options.trials)) {
     throw InputError(
-        "--runs: are trained already; leave out --preset, --set, --seeds and --trials");
+        "--runs: are trained already; leave out --preset, --tokenizer, --set, --seeds and "
+        "--trials");
   }
   if (options.runs.empty() && !options.judge.empty()) {
     throw InputError(fmt::format("--judge {}: a judge is trained too; give one with --runs only",
@@ -113,8 +119,10 @@ Plan new_plan(const CompareOptions& options, const Device& device) {
   PlanRequest request;
   request.command = command_line(options);
   request.data = options.data;
+  require_outside(options.out, find_data(options.data));
   request.preset = options.preset;
   request.set = options.sets;
+  if (!options.tokenizer.empty()) request.set.push_back("tokenizer=" + options.tokenizer);
   request.study = options.study;
   if (options.study) request.seeds = {1};
   if (!options.seeds.empty()) request.seeds = options.seeds;
@@ -193,30 +201,36 @@ void add_compare_command(CLI::App& app, int& exit_code) {
       "compare", "Train LLaDA and AR alike, evaluate and sample both, and report");
   command->footer(kFooter);
   command->add_option("OUT", options->out, "Folder of the comparison: new, or to go on with")
+      ->type_name(kFolder)
       ->required();
-  command->add_option("--data", options->data,
-                      "Text file: as given, or in $MASQUE_DATA_DIR, ./data, ../shared/data");
-  command->add_option("--preset", options->preset,
-                      fmt::format("{} (default quick; with --budget the largest that fits; with "
-                                  "--study tiny)",
-                                  fmt::join(preset_names(), ", ")));
+  command->add_option("--data", options->data, kDataHelp)->type_name(kFile);
+  takes_one_of(command->add_option("--tokenizer", options->tokenizer,
+                                   "As of masque train; the same as --set tokenizer=…"),
+               {"char", "byte"});
+  takes_one_of(command->add_option("--preset", options->preset,
+                                   "Sizes and rates (default quick; with --budget the largest that "
+                                   "fits; with --study tiny)"),
+               preset_names());
   command
       ->add_option("--seeds", options->seeds,
                    "Paired runs of each objective (default 1,2,3; with --study 1)")
       ->delimiter(',');
-  command->add_option("--budget", options->budget,
-                      "Time in all, such as 15m or 2h: sets steps, windows and draws");
+  command
+      ->add_option("--budget", options->budget,
+                   "Time in all, such as 15m or 2h: sets steps, windows and draws")
+      ->type_name("TIME");
   command->add_option("--trials", options->trials,
                       "Settings tried for each objective before the headline (default 0)");
   command->add_option("--set", options->sets, "key=value, for every run")
       ->expected(1, -1)
-      ->type_name("KEY=VALUE");
+      ->type_name(kKeyValue);
   command->add_option("--runs", options->runs, "Compare these trained runs instead")
+      ->type_name(kRun)
       ->expected(1, -1);
-  command->add_option("--judge", options->judge, "With --runs: an ar run that is not compared");
-  command
-      ->add_option("--without", options->without,
-                   fmt::format("Leave out: {}", fmt::join(part_names(), ", ")))
+  command->add_option("--judge", options->judge, "With --runs: an ar run that is not compared")
+      ->type_name(kRun);
+  takes_one_of(command->add_option("--without", options->without, "Leave out, by commas"),
+               part_names())
       ->delimiter(',');
   command->add_flag("--study", options->study,
                     "Instead the data-constrained study: AR, AR regularised, AR with masked inputs "

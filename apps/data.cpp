@@ -9,8 +9,9 @@
 #include "apps/common.h"
 #include "apps/data_fetch.h"
 #include "apps/data_info.h"
+#include "apps/flags.h"
+#include "apps/own_text.h"
 #include "kernels/backend.h"
-#include "models/dataset.h"
 #include "models/source.h"
 
 namespace masque {
@@ -75,8 +76,11 @@ void add_fetch(CLI::App& data) {
   auto options = std::make_shared<Options>();
   CLI::App* command = data.add_subcommand("fetch", "Download a public text, checked by SHA-256");
   command->footer("Example:\n  masque data fetch tinyshakespeare");
-  command->add_option("NAME", options->name, "tinyshakespeare")->required();
-  command->add_option("--dir", options->folder, "Folder to put it in")->capture_default_str();
+  takes_one_of(command->add_option("NAME", options->name, "Which text")->required(),
+               public_texts());
+  command->add_option("--dir", options->folder, "Folder to put it in")
+      ->type_name(kFolder)
+      ->capture_default_str();
   command->callback([options] { fetch_data(options->name, options->folder); });
 }
 
@@ -89,11 +93,14 @@ void add_info(CLI::App& data) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
       data.add_subcommand("info", "Show what a text is and what a model will see of it");
-  command->footer("Example:\n  masque data info tinyshakespeare.txt --context 256");
-  command
-      ->add_option("FILE", options->file,
-                   "Text file: as given, or in $MASQUE_DATA_DIR, ./data, ../shared/data")
-      ->required();
+  command->footer(
+      "Examples:\n"
+      "  masque data info tinyshakespeare.txt --context 256\n"
+      "  masque data info notes/ --tokenizer byte");
+  command->add_option("FILE", options->file, kDataHelp)->type_name(kFile)->required();
+  takes_one_of(command->add_option("--tokenizer", options->info.tokenizer, "As of masque train"),
+               {"char", "byte"})
+      ->capture_default_str();
   command->add_option("--context", options->info.context, "Tokens a sequence")
       ->capture_default_str();
   command
@@ -114,7 +121,7 @@ void add_synth(CLI::App& data) {
   CLI::App* command =
       data.add_subcommand("synth", "Write text of a source whose entropy is known exactly");
   command->footer("Example:\n  masque data synth data/synth.txt --chars 1000000 --seed 1");
-  command->add_option("OUT", options->out, "File to write")->required();
+  command->add_option("OUT", options->out, "File to write")->type_name(kFile)->required();
   command->add_option("--chars", options->characters, "Characters")->capture_default_str();
   command->add_option("--seed", options->seed, "Keys the text")->capture_default_str();
   command->add_flag("--force", options->force, "Overwrite OUT where it exists");

@@ -85,6 +85,12 @@ void download(const PublicText& text, const fs::path& to, const fs::path& wanted
 
 }  // namespace
 
+std::vector<std::string> public_texts() {
+  std::vector<std::string> names;
+  for (const PublicText& text : kTexts) names.emplace_back(text.name);
+  return names;
+}
+
 std::string sha256_of(const fs::path& file) {
   const ProgramResult result = run_program({"sha256sum", "--", file.string()});
   if (result.exit_code != 0) {
@@ -92,6 +98,14 @@ std::string sha256_of(const fs::path& file) {
   }
   const std::size_t first = result.output.find_first_not_of('\\');  // before names it escapes
   return result.output.substr(first, 64);
+}
+
+std::string sha256_of_text(const std::string& text) {
+  const ProgramResult result = run_program({"sha256sum"}, text);
+  if (result.exit_code != 0) {
+    throw Error(fmt::format("cannot check a text: {}", one_line(result.output)));
+  }
+  return result.output.substr(0, 64);
 }
 
 void fetch_data(const std::string& name, const fs::path& folder) {

@@ -6,12 +6,11 @@
 #include <cmath>
 #include <numeric>
 #include <span>
+#include <utility>
 
 #include "kernels/backend.h"
 #include "kernels/philox.h"
 #include "models/dataset.h"
-#include "models/tokenizer.h"
-#include "models/utf8.h"
 
 namespace masque {
 namespace {
@@ -51,12 +50,12 @@ SplitInfo split_info(const std::string& name, Tokens tokens,
   const auto counts = count_tokens(tokens, tokenizer.vocab_size());
   for (std::size_t id = 0; id < counts.size(); ++id) {
     if (counts[id] == 0) continue;
-    ++split.characters;
+    ++split.symbols;
     if (in_train[id] > 0) {
-      ++split.characters_in_train;
+      ++split.symbols_in_train;
       split.tokens_in_train += counts[id];
     } else {
-      append_utf8(split.unseen, tokenizer.characters()[id - Tokenizer::kSpecials]);
+      split.unseen.push_back(static_cast<std::int32_t>(id));
     }
   }
   return split;
@@ -65,10 +64,15 @@ SplitInfo split_info(const std::string& name, Tokens tokens,
 // `tokens` as LLaDA sees them at masking ratio t. One draw a position for every t, so what is
 // masked at one t is masked at all larger.
 std::string masked(Tokens tokens, double t, std::uint64_t seed, const Tokenizer& tokenizer) {
-  std::string text;
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
+  std::vector<std::int32_t> ids(tokens.begin(), tokens.end());
+  for (std::size_t i = 0; i < ids.size(); ++i) {
     const auto word = philox_word(seed, stream_of(Purpose::mask), 0, 0, i);
-    text += word < threshold(t) ? kMasked : tokenizer.decode(tokens.subspan(i, 1));
+    if (word < threshold(t)) ids[i] = Tokenizer::kMask;
+  }
+  const std::vector<std::string> pieces = tokenizer.pieces(ids);
+  std::string text;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    text += ids[i] == Tokenizer::kMask ? kMasked : pieces[i];
   }
   return text;
 }
@@ -79,19 +83,19 @@ DataInfo data_info(const std::filesystem::path& file, const InfoOptions& options
   if (options.context < 1) {
     throw InputError(fmt::format("--context {}: give at least 1", options.context));
   }
-  const std::string text = read_text(file);
-  const Tokenizer tokenizer = Tokenizer::from_text(text);
-  const std::vector<std::int32_t> tokens = tokenizer.encode(text);
-  const Splits splits = split_tokens(tokens, options.train_fraction, options.val_fraction);
-
+  Corpus corpus = read_corpus(file, options.tokenizer);
+  const std::string& text = corpus.text;
   DataInfo info;
   info.file = file.string();
+  info.tokenizer = Tokenizer::make(options.tokenizer, text);
+  const Tokenizer& tokenizer = info.tokenizer;
+  const std::vector<std::int32_t> tokens = tokenizer.encode(text);
   info.bytes = static_cast<std::int64_t>(text.size());
-  info.characters = static_cast<std::int64_t>(tokens.size());
+  info.tokens = static_cast<std::int64_t>(tokens.size());
   info.lines = std::count(text.begin(), text.end(), '\n') + (text.back() == '\n' ? 0 : 1);
-  for (const char32_t character : tokenizer.characters()) {
-    info.vocabulary.push_back(encode_utf8({&character, 1}));
-  }
+  info.files = std::move(corpus.files);
+  info.left_out = std::move(corpus.left_out);
+  const Splits splits = split_tokens(tokens, options.train_fraction, options.val_fraction);
   const auto counts = count_tokens(tokens, tokenizer.vocab_size());
   info.counts.assign(counts.begin() + Tokenizer::kSpecials, counts.end());
   info.unigram_nats = entropy(counts);
@@ -103,12 +107,10 @@ DataInfo data_info(const std::filesystem::path& file, const InfoOptions& options
 
   const Tokens all = tokens;
   const auto first = [&](std::int64_t count) {
-    return all.first(static_cast<std::size_t>(std::min(count, info.characters)));
+    return all.first(static_cast<std::size_t>(std::min(count, info.tokens)));
   };
-  for (const std::int32_t id : first(kSampleTokens)) {
-    info.sample_ids.push_back(id);
-    info.sample.push_back(tokenizer.decode({&id, 1}));
-  }
+  const Tokens sample = first(kSampleTokens);
+  info.sample_ids.assign(sample.begin(), sample.end());
   for (const double t : {0.0, 0.3, 0.6, 0.9}) {
     info.passages.push_back({t, masked(first(kPassageTokens), t, options.seed, tokenizer)});
   }

@@ -14,18 +14,10 @@
 #include "apps/machine.h"
 #include "core/device.h"
 #include "kernels/cpu_level.h"
-#include "models/dataset.h"
+#include "models/corpus.h"
 
 namespace masque {
 namespace {
-
-#if defined(MASQUE_EMULATE)
-constexpr const char* kCuda = "emulated";
-#elif defined(MASQUE_CUDA)
-constexpr const char* kCuda = "nvcc";
-#else
-constexpr const char* kCuda = "none";
-#endif
 
 constexpr const char* kText = "tinyshakespeare.txt";
 
@@ -56,7 +48,7 @@ std::vector<std::string> level_names() {
 }
 
 bool has_gpu_backend() {
-  return std::string(kCuda) == "nvcc";
+  return std::string(cuda_backend()) == "nvcc";
 }
 
 std::optional<Advice> about_threads(const Machine& machine) {
@@ -156,9 +148,10 @@ void print(const Findings& findings) {
   line("gpu", fmt::format("{}; {}",
                           machine.nvidia_driver.empty() ? "no NVIDIA driver"
                                                         : "NVIDIA driver " + machine.nvidia_driver,
-                          has_gpu_backend()                  ? "this build has the CUDA backend"
-                          : std::string(kCuda) == "emulated" ? "this build emulates one, for tests"
-                                                             : "this build has no CUDA backend"));
+                          has_gpu_backend() ? "this build has the CUDA backend"
+                          : std::string(cuda_backend()) == "emulated"
+                              ? "this build emulates one, for tests"
+                              : "this build has no CUDA backend"));
   line("data", findings.text.value_or(std::string("no ") + kText));
   line("device", describe(findings.device) + " is --device auto --dtype auto");
   fmt::print("\n{}\n", findings.advice.empty() ? "Nothing to mend." : "To mend:");
@@ -169,7 +162,7 @@ void print_json(const Findings& findings) {
   const Machine& machine = findings.machine;
   nlohmann::ordered_json json;
   json["build"] = findings.environment;
-  json["build"]["cuda"] = kCuda;
+  json["build"]["cuda"] = cuda_backend();
   json["machine"] = {{"cpu", machine.cpu},
                      {"cores", machine.cores},
                      {"threads", machine.cpus},

@@ -16,6 +16,7 @@
 #include "apps/machine.h"
 #include "commit.h"  // made by commit.cmake
 #include "kernels/cpu_level.h"
+#include "models/corpus.h"
 
 namespace masque {
 namespace {
@@ -28,6 +29,25 @@ constexpr const char* kCompiler = "clang " __clang_version__;
 #else
 constexpr const char* kCompiler = "gcc " __VERSION__;
 #endif
+
+std::string commit() {
+  return std::string(MASQUE_COMMIT) + (MASQUE_DIRTY == 1 ? " with changes" : "");
+}
+
+std::string cuda_facts() {
+  const std::string backend = cuda_backend();
+  if (backend == "none") return "none: built without the CUDA backend";
+  if (backend == "emulated") return "emulated on the CPU, for tests";
+  return MASQUE_CUDA_FACTS;
+}
+
+std::string joined(const std::vector<CpuLevel>& levels) {
+  std::string names;
+  for (const CpuLevel level : levels) {
+    names += (names.empty() ? "" : ", ") + std::string(name_of(level));
+  }
+  return names;
+}
 
 constexpr const char* kVariables[] = {"MASQUE_CPU",      "MASQUE_DATA_DIR", "CUDA_VISIBLE_DEVICES",
                                       "OMP_NUM_THREADS", "GOMP_SPINCOUNT",  "OMP_WAIT_POLICY"};
@@ -48,13 +68,20 @@ Json variables() {
   return set;
 }
 
-Json data_facts(const fs::path& file) {
+Json data_facts(const fs::path& file, const std::string& tokenizer) {
   std::error_code error;
   const fs::path path = fs::absolute(file, error);
   Json facts = {{"file", path.string()}, {"bytes", nullptr}, {"sha256", nullptr}};
-  if (const auto bytes = fs::file_size(path, error); !error) facts["bytes"] = bytes;
   try {
-    facts["sha256"] = sha256_of(path);
+    if (fs::is_directory(path, error)) {
+      const Corpus corpus = read_corpus(path, tokenizer);
+      facts["files"] = corpus.files.size();
+      facts["bytes"] = corpus.text.size();
+      facts["sha256"] = sha256_of_text(corpus.text);
+    } else {
+      if (const auto bytes = fs::file_size(path, error); !error) facts["bytes"] = bytes;
+      facts["sha256"] = sha256_of(path);
+    }
   } catch (const Error&) {  // no program sha256sum, no file: no reason not to train
   }
   return facts;
@@ -62,9 +89,35 @@ Json data_facts(const fs::path& file) {
 
 }  // namespace
 
+std::string version_number() {
+  return MASQUE_VERSION;
+}
+
 std::string version() {
-  return fmt::format("masque {} (commit {}{}, {}, {})", MASQUE_VERSION, MASQUE_COMMIT,
-                     MASQUE_DIRTY == 1 ? " with changes" : "", kCompiler, MASQUE_BUILD_TYPE);
+  return fmt::format("masque {} (commit {}, {}, {})", MASQUE_VERSION, commit(), kCompiler,
+                     MASQUE_BUILD_TYPE);
+}
+
+std::string version_text() {
+  return fmt::format(
+      "masque {}\n"
+      "commit    {}\n"
+      "compiler  {}, {}\n"
+      "CUDA      {}\n"
+      "CPU       {}: kernels built; {}: used here\n"
+      "threads   {}",
+      MASQUE_VERSION, commit(), kCompiler, MASQUE_BUILD_TYPE, cuda_facts(), joined(built_levels()),
+      name_of(cpu_level()), omp_get_max_threads());
+}
+
+const char* cuda_backend() {
+#if defined(MASQUE_EMULATE)
+  return "emulated";
+#elif defined(MASQUE_CUDA)
+  return "nvcc";
+#else
+  return "none";
+#endif
 }
 
 Json environment(const Device& device) {
@@ -93,14 +146,15 @@ Json environment(const Device& device) {
   return json;
 }
 
-Json run_environment(const Device& device, const std::string& data_file) {
+Json run_environment(const Device& device, const std::string& data_file,
+                     const std::string& tokenizer) {
   std::error_code error;
   Json json = environment(device);
   json["started"] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
   json["command"] = command_line();
   json["directory"] = fs::current_path(error).string();
   json["variables"] = variables();
-  if (!data_file.empty()) json["data"] = data_facts(data_file);
+  if (!data_file.empty()) json["data"] = data_facts(data_file, tokenizer);
   return json;
 }
 
@@ -108,7 +162,7 @@ Json resumed_environment(const fs::path& file, std::int64_t step, const Device& 
   std::ifstream stream(file);
   Json json = Json::parse(stream, nullptr, false);
   if (!json.is_object()) json = Json::object();
-  Json sitting = run_environment(device, "");
+  Json sitting = run_environment(device);
   sitting["step"] = step;
   if (!json.contains("resumed") || !json["resumed"].is_array()) json["resumed"] = Json::array();
   json["resumed"].push_back(sitting);

@@ -9,6 +9,8 @@
 
 #include "apps/common.h"
 #include "apps/eval_report.h"
+#include "apps/flags.h"
+#include "apps/own_text.h"
 #include "models/chain.h"
 #include "models/dataset.h"
 #include "models/likelihood.h"
@@ -48,25 +50,23 @@ struct EvalText {
 EvalText read_split(const EvalOptions& options, const RunConfig& config,
                     const Tokenizer& tokenizer) {
   const std::string& split = options.split;
-  if (split != "train" && split != "val" && split != "test" && split != "all") {
-    throw InputError(fmt::format("unknown split '{}': choose train, val, test or all", split));
-  }
   const std::filesystem::path file =
       find_data(options.data.empty() ? config.data.file : options.data);
-  const std::vector<std::int32_t> tokens = tokenizer.encode(read_text(file));
-  const bool own = static_cast<std::int64_t>(tokens.size()) == config.data.characters;
+  std::vector<std::int32_t> tokens =
+      tokenizer.encode(read_data(file, config.training.tokenizer).text);
+  const bool own = static_cast<std::int64_t>(tokens.size()) == config.data.tokens;
   if (!own && split != "all") {
     throw InputError(fmt::format(
-        "{} has {} characters and the run's own text {}: its {} split is another; give --split all",
-        file.string(), tokens.size(), config.data.characters, split));
+        "{} has {} {}s and the run's own text {}: its {} split is another; give --split all",
+        file.string(), tokens.size(), tokenizer.unit(), config.data.tokens, split));
   }
-  Splits splits = split_tokens(tokens, config.training);
   EvalText text;
-  if (own) text.train = splits.train;
-  if (split == "train") text.tokens = std::move(splits.train);
+  if (split == "all") text.tokens = tokens;
+  Splits splits = split_tokens(std::move(tokens), config.training);
   if (split == "val") text.tokens = std::move(splits.val);
   if (split == "test") text.tokens = std::move(splits.test);
-  if (split == "all") text.tokens = tokens;
+  if (split == "train") text.tokens = splits.train;
+  if (own) text.train = std::move(splits.train);
   if (text.tokens.empty()) {
     throw InputError(
         fmt::format("the {} split is empty (train_fraction {}, val_fraction {}): choose another",
@@ -88,11 +88,6 @@ struct Plan {
 std::string choose_estimator(const EvalOptions& options, ObjectiveKind objective) {
   const bool ar = objective == ObjectiveKind::ar;
   const std::string estimator = options.estimator.value_or(ar ? "exact" : "nelbo");
-  if (estimator != "exact" && estimator != "nelbo" && estimator != "chain" &&
-      estimator != "mixture") {
-    throw InputError(
-        fmt::format("unknown estimator '{}': choose exact, nelbo, chain or mixture", estimator));
-  }
   if ((estimator == "exact") != ar) {
     throw InputError(fmt::format("estimator {} does not suit {}, whose objective is {}: choose {}",
                                  estimator, options.run, name_of(objective),
@@ -150,6 +145,18 @@ std::function<void(std::int64_t, std::int64_t)> reporter(Progress& progress) {
     printed = progress.seconds();
     progress.line(fmt::format("{}/{} windows, ETA {}", done, total, progress.eta(done)));
   };
+}
+
+// Bytes of UTF-8 of the tokens that windows score.
+std::int64_t scored_bytes(const Tokenizer& tokenizer, std::span<const std::int32_t> tokens,
+                          const std::vector<Window>& windows) {
+  std::int64_t bytes = 0;
+  for (const Window& window : windows) {
+    bytes += tokenizer.count_bytes(
+        tokens.subspan(static_cast<std::size_t>(window.begin + window.scored_from),
+                       static_cast<std::size_t>(window.length - window.scored_from)));
+  }
+  return bytes;
 }
 
 // Fills in what a chain or a mixture of orders comes to.
@@ -231,6 +238,8 @@ void evaluate(const EvalOptions& options) {
     report.bigram = bigram_nats(text.train, text.tokens, windows, excluded);
   }
   report.run = options.run;
+  report.unit = run.tokenizer.unit();
+  report.bytes = scored_bytes(run.tokenizer, text.tokens, windows);
   report.objective = name_of(config.model.objective);
   report.estimator = plan.estimator;
   if (plan.exact()) report.order = "l2r";
@@ -253,21 +262,25 @@ void add_eval_command(CLI::App& app) {
   auto options = std::make_shared<EvalOptions>();
   CLI::App* command = app.add_subcommand("eval", "Likelihood of a text under a run's model");
   command->footer(kFooter);
-  command->add_option("RUN", options->run, "The run's folder")->required();
-  command->add_option("--data", options->data,
-                      "Text file: as given, or in $MASQUE_DATA_DIR, ./data, ../shared/data "
-                      "(default: the run's own)");
-  command->add_option("--split", options->split, "train, val, test, or all of the file")
+  command->add_option("RUN", options->run, "The run's folder")->type_name(kRun)->required();
+  command
+      ->add_option("--data", options->data, fmt::format("{} (default: the run's own)", kDataHelp))
+      ->type_name(kFile);
+  takes_one_of(command->add_option("--split", options->split, "Part of the text, or all of it"),
+               {"train", "val", "test", "all"})
       ->capture_default_str();
-  command->add_option("--checkpoint", options->checkpoint, "best, last or a step")
+  command->add_option("--checkpoint", options->checkpoint, "Least loss on val, newest, or a step")
+      ->type_name("best|last|STEP")
       ->capture_default_str();
-  command->add_option(
-      "--estimator", options->estimator,
-      "exact (ar); nelbo (llada; an upper bound), chain (llada; exact, decoded in "
-      "an order) or mixture (llada; exact, of several random orders); default: exact "
-      "or nelbo, as the run is");
-  command->add_option("--order", options->order,
-                      "Of chain: l2r, r2l, random, max_prob, margin or entropy (default random)");
+  takes_one_of(
+      command->add_option(
+          "--estimator", options->estimator,
+          "exact (ar); nelbo (llada; an upper bound), chain (llada; exact, decoded in an order) or "
+          "mixture (llada; exact, of several random orders); default: exact or nelbo, as the run "
+          "is"),
+      {"exact", "nelbo", "chain", "mixture"});
+  takes_one_of(command->add_option("--order", options->order, "Of chain (default random)"),
+               {"l2r", "r2l", "random", "max_prob", "margin", "entropy"});
   command->add_option("--draws", options->draws,
                       "nelbo: masked copies of each window, an even number (default 32); chain and "
                       "mixture: random orders (default 4 and 16)");

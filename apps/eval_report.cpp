@@ -93,6 +93,16 @@ std::string EvalReport::bound() const {
   return estimator == "chain" && draws > 1 ? "mean" : "exact";
 }
 
+std::optional<double> EvalReport::bits_per_char() const {
+  if (unit != "character") return std::nullopt;
+  return likelihood.nats_per_token / std::numbers::ln2;
+}
+
+double EvalReport::bits_per_byte() const {
+  return likelihood.nats_per_token / std::numbers::ln2 * static_cast<double>(likelihood.tokens) /
+         static_cast<double>(bytes);
+}
+
 Json to_json(const EvalReport& report) {
   const Likelihood& likelihood = report.likelihood;
   return {{"objective", report.objective},
@@ -102,7 +112,8 @@ Json to_json(const EvalReport& report) {
           {"nats_per_token", likelihood.nats_per_token},
           {"ci95", ends(likelihood.ci95)},
           {"ci95_text", ends(likelihood.ci95_text)},
-          {"bits_per_char", likelihood.nats_per_token / std::numbers::ln2},
+          {"bits_per_char", report.bits_per_char() ? Json(*report.bits_per_char()) : Json()},
+          {"bits_per_byte", report.bits_per_byte()},
           {"perplexity", std::exp(likelihood.nats_per_token)},
           {"accuracy", number(likelihood.accuracy)},
           {"tokens", likelihood.tokens},
@@ -133,7 +144,13 @@ void print(const EvalReport& report, bool curves) {
                                   bound == "upper" ? "these masks" : "these orders"));
   }
   row("  text", "  " + range(likelihood.ci95_text) + "  (95%, another text of the kind)");
-  row("bits per char", fmt::format("{} {:.4f}", sign, nats / std::numbers::ln2));
+  const double by_byte = report.bits_per_byte();
+  if (const auto by_char = report.bits_per_char()) {
+    row("bits per char", fmt::format("{} {:.4f}", sign, *by_char));
+    if (by_byte != *by_char) row("bits per byte", fmt::format("{} {:.4f}", sign, by_byte));
+  } else {
+    row("bits per byte", fmt::format("{} {:.4f}", sign, by_byte));
+  }
   row("perplexity", fmt::format("{} {:.3f}", sign, std::exp(nats)));
   if (report.mixture) {
     row("mixture", fmt::format("  {:.4f} nats (exact, of a decoder that draws one of these orders)",

@@ -13,6 +13,8 @@ namespace masque {
 struct EvalReport {
   std::string run, objective, estimator, split, checkpoint;
   std::optional<std::string> order;  // nelbo has none
+  std::string unit;                  // what a token is: character or byte
+  std::int64_t bytes = 0;            // of UTF-8, of the tokens that are scored
   Likelihood likelihood;
   std::optional<Likelihood> mixture;      // chain, random: of the same orders
   std::optional<double> unigram, bigram;  // nats a token
@@ -23,6 +25,8 @@ struct EvalReport {
 
   // "exact"; "upper", a bound; or "mean", of several exact likelihoods.
   std::string bound() const;
+  std::optional<double> bits_per_char() const;  // where tokens are characters
+  double bits_per_byte() const;                 // compares between tokenizers
 };
 
 nlohmann::ordered_json to_json(const EvalReport& report);

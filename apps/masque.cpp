@@ -1,12 +1,19 @@
 // masque: train, evaluate, sample and compare LLaDA and autoregressive language models.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <memory>
+#include <string_view>
 
 #include "apps/common.h"
 #include "apps/compare.h"
+#include "apps/completion.h"
 #include "apps/data.h"
 #include "apps/doctor.h"
 #include "apps/environment.h"
 #include "apps/eval.h"
+#include "apps/help.h"
+#include "apps/man.h"
 #include "apps/plot.h"
 #include "apps/quality.h"
 #include "apps/report/report.h"
@@ -28,13 +35,13 @@ constexpr const char* kFooter =
 }  // namespace
 
 int main(int argc, char** argv) {
-  masque::wait_briefly(argv);
   CLI::App app{
       "masque trains, evaluates and samples LLaDA masked diffusion and autoregressive "
       "language models"};
   app.name("masque");
   app.footer(kFooter);
-  app.set_version_flag("--version", masque::version());
+  app.formatter(std::make_shared<masque::HelpFormatter>());
+  app.set_version_flag("--version", masque::version_text, "Show the version and what was built");
   app.require_subcommand(1);
   int exit_code = 0;
   masque::add_data_command(app);
@@ -47,6 +54,15 @@ int main(int argc, char** argv) {
   masque::add_runs_command(app);
   masque::add_plot_command(app);
   masque::add_doctor_command(app);
+  masque::add_completion_command(app);
+  masque::add_man_command(app);
+  if (argc > 1 && argv[1] == std::string_view(masque::kCompleteCommand)) {
+    for (const std::string& line : masque::completions(app, {argv + 2, argv + argc})) {
+      fmt::print("{}\n", line);
+    }
+    return 0;
+  }
+  masque::wait_briefly(argv);
   const int failure = masque::run_app(app, argc, argv);
   return failure != 0 ? failure : exit_code;
 }

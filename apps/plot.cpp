@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/flags.h"
 #include "apps/report/format.h"
 #include "apps/report/plot.h"
 #include "apps/report/svg.h"
@@ -227,14 +228,15 @@ void add_plot_command(CLI::App& app) {
   auto options = std::make_shared<PlotOptions>();
   CLI::App* command = app.add_subcommand("plot", "Draw the learning curves of runs as an SVG");
   command->footer(kFooter);
-  command->add_option("RUN", options->runs, "Folders of runs")->required();
+  command->add_option("RUN", options->runs, "Folders of runs")->type_name(kRun)->required();
   command->add_option("-o,--output", options->output, "The SVG: light, or dark where its reader is")
+      ->type_name(kFile)
       ->capture_default_str();
-  command->add_option("--x", options->x, "step, tokens, epoch or seconds")
-      ->check(CLI::IsMember({"step", "tokens", "epoch", "seconds"}))
+  takes_one_of(command->add_option("--x", options->x, "What the curves run along"),
+               {"step", "tokens", "epoch", "seconds"})
       ->capture_default_str();
-  command->add_option("--split", options->split, "val, train (measured as val is) or both")
-      ->check(CLI::IsMember({"val", "train", "both"}))
+  takes_one_of(command->add_option("--split", options->split, "train is measured as val is"),
+               {"val", "train", "both"})
       ->capture_default_str();
   command->callback([options] { plot(*options); });
 }

@@ -1,7 +1,9 @@
 // Other programs: curl, sha256sum. Without a shell.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace masque {
@@ -11,7 +13,9 @@ struct ProgramResult {
   std::string output;  // stdout and stderr together
 };
 
-// Runs arguments[0], found on PATH, to its end. Error where it cannot be started.
-ProgramResult run_program(const std::vector<std::string>& arguments);
+// Runs arguments[0], found on PATH, to its end; input: what it reads from stdin, where given. Error
+// where it cannot be started.
+ProgramResult run_program(const std::vector<std::string>& arguments,
+                          std::optional<std::string_view> input = {});
 
 }  // namespace masque

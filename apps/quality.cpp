@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "apps/common.h"
+#include "apps/flags.h"
+#include "apps/own_text.h"
 #include "apps/quality_rows.h"
 #include "apps/quality_table.h"
 
@@ -112,10 +114,16 @@ QualityText read_text_of(const QualityCommand& command, const Runs& runs) {
   const std::vector<const Run*> all = runs.all();
   const std::filesystem::path file =
       find_data(command.data.empty() ? all.front()->config.data.file : command.data);
-  const std::string text = read_text(file);
+  const TrainingConfig training = all.empty() ? TrainingConfig{} : all.front()->config.training;
+  const std::string text = read_data(file, training.tokenizer).text;
   const Tokenizer tokenizer =
       all.empty() ? Tokenizer::from_text(text) : Tokenizer(all.front()->tokenizer);
-  const TrainingConfig training = all.empty() ? TrainingConfig{} : all.front()->config.training;
+  if (command.source && tokenizer.bytes()) {
+    throw InputError(fmt::format(
+        "--source: it writes characters, and {} reads bytes; leave it out, or train runs of "
+        "tokenizer=char",
+        all.front()->folder.path().string()));
+  }
   for (const Run* run : all) {
     const std::string name = run->folder.path().string();
     if (!(run->tokenizer == tokenizer)) {
@@ -129,14 +137,15 @@ QualityText read_text_of(const QualityCommand& command, const Runs& runs) {
           name, all.front()->folder.path().string()));
     }
   }
-  const std::vector<std::int32_t> tokens = tokenizer.encode(text);
+  std::vector<std::int32_t> tokens = tokenizer.encode(text);
   for (const Run* run : all) {
-    if (run->config.data.characters == static_cast<std::int64_t>(tokens.size())) continue;
+    if (run->config.data.tokens == static_cast<std::int64_t>(tokens.size())) continue;
     throw InputError(fmt::format(
-        "{} has {} characters and the text of {} has {}: give --data the text of the runs",
-        file.string(), tokens.size(), run->folder.path().string(), run->config.data.characters));
+        "{} has {} {}s and the text of {} has {}: give --data the text of the runs", file.string(),
+        tokens.size(), tokenizer.unit(), run->folder.path().string(), run->config.data.tokens));
   }
-  return {tokenizer, split_tokens(tokens, training.train_fraction, training.val_fraction),
+  return {tokenizer,
+          split_tokens(std::move(tokens), training.train_fraction, training.val_fraction),
           file.string()};
 }
 
@@ -154,9 +163,10 @@ std::int64_t choose_length(const QualityCommand& command, const Runs& runs) {
   for (const Run& run : runs.measured) {
     if (run.config.model.objective == ObjectiveKind::llada && length < run.config.model.context) {
       fmt::print(stderr,
-                 "note: {} was trained on {} characters at once, and texts of {} are out of its "
+                 "note: {} was trained on {} {}s at once, and texts of {} are out of its "
                  "training's distribution\n",
-                 run.folder.path().string(), run.config.model.context, length);
+                 run.folder.path().string(), run.config.model.context, run.tokenizer.unit(),
+                 length);
     }
   }
   return length;
@@ -241,18 +251,21 @@ void add_quality_command(CLI::App& app) {
   auto options = std::make_shared<QualityCommand>();
   CLI::App* command = app.add_subcommand("quality", "How good the texts of runs are");
   command->footer(kFooter);
-  command->add_option("RUN", options->runs, "Runs to measure");
-  command->add_option("--data", options->data,
-                      "Text file: as given, or in $MASQUE_DATA_DIR, ./data, ../shared/data "
-                      "(default: the first run's own)");
-  command->add_option("--judge", options->judge,
-                      "An ar run of another seed; without it only the n-gram model judges");
+  command->add_option("RUN", options->runs, "Runs to measure")->type_name(kRun);
+  command
+      ->add_option("--data", options->data,
+                   fmt::format("{} (default: the first run's own)", kDataHelp))
+      ->type_name(kFile);
+  command
+      ->add_option("--judge", options->judge,
+                   "An ar run of another seed; without it only the n-gram model judges")
+      ->type_name(kRun);
   command->add_option("--n", options->n, "Texts a row")->capture_default_str();
   command->add_option("--length", options->length,
-                      "Characters of each (default: the shortest context)");
-  command
-      ->add_option("--strategies", options->strategies,
-                   fmt::format("llada, by commas: {}", fmt::join(strategy_names(), ", ")))
+                      "Tokens of each (default: the shortest context)");
+  takes_one_of(command->add_option("--strategies", options->strategies,
+                                   "llada, by commas: which blanks a step writes"),
+               strategy_names())
       ->delimiter(',')
       ->allow_extra_args(false)  // what follows is a RUN
       ->capture_default_str();
@@ -262,7 +275,10 @@ void add_quality_command(CLI::App& app) {
       ->allow_extra_args(false);  // what follows is a RUN
   command->add_option("--temperature", options->temperature, "0: the most probable token")
       ->capture_default_str();
-  command->add_option("--checkpoint", options->checkpoint, "Of the runs: best, last or a step")
+  command
+      ->add_option("--checkpoint", options->checkpoint,
+                   "Of the runs: least loss on val, newest, or a step")
+      ->type_name("best|last|STEP")
       ->capture_default_str();
   command->add_flag("--source", options->source,
                     "The source of masque data synth judges too; for text that it wrote");

@@ -32,14 +32,14 @@ Json by_order(const std::array<double, SampleQuality::kOrders>& values) {
 // [START], or a line break, which the caller cuts off again.
 Ids first_ids(const Run& run) {
   if (run.config.training.start_token) return {Tokenizer::kStart};
-  const auto characters = run.tokenizer.characters();
-  if (std::find(characters.begin(), characters.end(), U'\n') == characters.end()) {
+  const auto line_break = run.tokenizer.line_break();
+  if (!line_break) {
     throw InputError(fmt::format(
         "{}: the run has no [START] and its text no line break to begin from: train with "
         "start_token=true",
         run.folder.path().string()));
   }
-  return run.tokenizer.encode("\n");
+  return {*line_break};
 }
 
 // Forwards of all texts, each one's own.

@@ -193,7 +193,7 @@ std::string val_windows(const RunConfig& config) {
 }
 
 std::string val_text(const RunConfig& config) {
-  return fmt::format("{}, {}/{}", grouped(config.data.characters), config.training.train_fraction,
+  return fmt::format("{}, {}/{}", grouped(config.data.tokens), config.training.train_fraction,
                      config.training.val_fraction);
 }
 

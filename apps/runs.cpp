@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "apps/common.h"
+#include "apps/flags.h"
 #include "apps/machine.h"
 #include "apps/report/format.h"
 #include "apps/run_log.h"
@@ -155,7 +156,7 @@ void print_rows(const std::vector<Row>& rows) {
       [](const Row& row) { return report::count(row.log.tokens_per_second); });
   add(columns, "", "age", [](const Row& row) { return age_of(row.age); });
   if (distinct(rows, val_windows) > 1) add(columns, "val", "windows", configured(val_windows));
-  if (distinct(rows, val_text) > 1) add(columns, "characters,", "train/val", configured(val_text));
+  if (distinct(rows, val_text) > 1) add(columns, "tokens,", "train/val", configured(val_text));
   print_table(std::move(names), std::move(columns));
 }
 
@@ -262,9 +263,10 @@ void add_runs_command(CLI::App& app) {
   auto options = std::make_shared<RunsOptions>();
   CLI::App* command = app.add_subcommand("runs", "List the runs below a folder, and compare them");
   command->footer(kFooter);
-  command->add_option("DIR", options->folder, "Where to look: default ./runs where it is, else .");
-  command->add_option("--sort", options->sort, "val (by objective, then best val) or age")
-      ->check(CLI::IsMember({"val", "age"}))
+  command->add_option("DIR", options->folder, "Where to look: default ./runs where it is, else .")
+      ->type_name(kFolder);
+  takes_one_of(command->add_option("--sort", options->sort, "val: by objective, then best val"),
+               {"val", "age"})
       ->capture_default_str();
   command->add_flag("--json", options->json,
                     "One JSON object on stdout, with config and environment of each");

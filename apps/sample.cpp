@@ -9,10 +9,10 @@
 #include <string>
 
 #include "apps/common.h"
+#include "apps/flags.h"
 #include "apps/sample_watch.h"
 #include "models/device_sampler.h"
 #include "models/run.h"
-#include "models/utf8.h"
 
 namespace masque {
 namespace {
@@ -92,29 +92,18 @@ struct Canvas {
   std::int64_t wanted() const { return length() - given; }
 };
 
-// A template's ids: [MASK] at each blank.
-Ids encode_template(const std::string& text, const Tokenizer& tokenizer) {
-  const std::u32string characters = decode_utf8(text);
-  std::u32string filled = characters;  // so that errors name positions of the template
-  std::replace(filled.begin(), filled.end(), char32_t{kBlank}, tokenizer.characters().front());
-  Ids ids = tokenizer.encode(encode_utf8(filled));
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    if (characters[i] == char32_t{kBlank}) ids[i] = Tokenizer::kMask;
-  }
-  return ids;
-}
-
 Canvas make_canvas(const SampleCommand& command, const Run& run) {
   const bool fill = !command.text_template.empty();
   const char* name = fill ? "template" : "prompt";
   Canvas canvas;
-  canvas.ids = fill ? encode_template(command.text_template, run.tokenizer)
+  const char* const unit = run.tokenizer.unit();
+  canvas.ids = fill ? run.tokenizer.encode(command.text_template, kBlank)
                     : run.tokenizer.encode(command.prompt);
   const std::int64_t context = run.config.model.context, given = canvas.length();
   if (given > context) {
     throw InputError(
-        fmt::format("the {} has {} characters and the model's context is {}: shorten it by {}",
-                    name, given, context, given - context));
+        fmt::format("the {} has {} {}s and the model's context is {}: shorten it by {}", name,
+                    given, unit, context, given - context));
   }
   const std::int64_t length = command.length.value_or(fill ? given : context);
   if (length < 1 || length > context) {
@@ -122,8 +111,8 @@ Canvas make_canvas(const SampleCommand& command, const Run& run) {
         fmt::format("--length {}: give 1 to {}, the model's context", length, context));
   }
   if (length < given) {
-    throw InputError(
-        fmt::format("--length {}: the {} alone has {} characters", length, name, given));
+    throw InputError(fmt::format("--length {}: the {} alone has {} {}s; give at least that", length,
+                                 name, given, unit));
   }
   canvas.ids.resize(static_cast<std::size_t>(length), Tokenizer::kMask);
   canvas.given = length - std::count(canvas.ids.begin(), canvas.ids.end(), Tokenizer::kMask);
@@ -161,9 +150,9 @@ struct Samples {
 Samples sample_masked(const SampleCommand& command, Run& run, const Canvas& canvas) {
   if (canvas.length() < run.config.model.context) {
     fmt::print(stderr,
-               "note: {} characters are fewer than the {} that the model was trained on; "
-               "it may write worse\n",
-               canvas.length(), run.config.model.context);
+               "note: {} {}s are fewer than the {} that the model was trained on; it may write "
+               "worse\n",
+               canvas.length(), run.tokenizer.unit(), run.config.model.context);
   }
   SampleOptions options;
   options.draw = command.draw;
@@ -191,13 +180,13 @@ Ids first_ids(const Canvas& canvas, const Run& run) {
   if (run.config.training.start_token) {
     ids.insert(ids.begin(), Tokenizer::kStart);
   } else if (ids.empty()) {
-    const auto characters = run.tokenizer.characters();
-    if (std::find(characters.begin(), characters.end(), U'\n') == characters.end()) {
+    const auto line_break = run.tokenizer.line_break();
+    if (!line_break) {
       throw InputError(
           "the run has no [START] and its text no line break to begin from: "
           "give a --prompt");
     }
-    ids = run.tokenizer.encode("\n");
+    ids = {*line_break};
   }
   return ids;
 }
@@ -299,21 +288,23 @@ void add_sample_command(CLI::App& app) {
   auto options = std::make_shared<SampleCommand>();
   CLI::App* command = app.add_subcommand("sample", "Text that a run writes");
   command->footer(kFooter);
-  command->add_option("RUN", options->run, "The run's folder")->required();
+  command->add_option("RUN", options->run, "The run's folder")->type_name(kRun)->required();
   auto* prompt = command->add_option("--prompt", options->prompt, "Text to go on from");
   command
       ->add_option("--template", options->text_template, "Text with blanks (_) to fill; llada only")
       ->excludes(prompt);
   command->add_option("--length", options->length,
-                      "Characters in all (default: the template's, else the model's context)");
+                      "Tokens in all (default: the template's, else the model's context)");
   command->add_option("--steps", options->steps,
                       "llada: steps, at most with threshold (default: one token a step)");
-  command->add_option("--strategy", options->strategy,
-                      fmt::format("llada: which blanks a step writes: {} (default {}); see "
-                                  "docs/sampling.md",
-                                  fmt::join(strategy_names(), ", "), SampleOptions().strategy));
+  takes_one_of(
+      command->add_option("--strategy", options->strategy,
+                          fmt::format("llada: which blanks a step writes (default {}); see "
+                                      "docs/sampling.md",
+                                      SampleOptions().strategy)),
+      strategy_names());
   command->add_option("--block-length", options->block_length,
-                      "llada: blocks of this many characters, left to right (default: one block)");
+                      "llada: blocks of this many tokens, left to right (default: one block)");
   command->add_option(
       "--threshold", options->threshold,
       fmt::format("threshold: writes all whose largest probability is at least this (default {})",
@@ -332,7 +323,8 @@ void add_sample_command(CLI::App& app) {
   command->add_option("--top-p", options->draw.top_p, "Draw among this share; 1: all")
       ->capture_default_str();
   command->add_option("--n", options->n, "Samples")->capture_default_str();
-  command->add_option("--checkpoint", options->checkpoint, "best, last or a step")
+  command->add_option("--checkpoint", options->checkpoint, "Least loss on val, newest, or a step")
+      ->type_name("best|last|STEP")
       ->capture_default_str();
   command->add_flag("--watch", options->watch, "Show the steps on stderr, on a terminal in place");
   command->add_flag("--json", options->json, "One JSON object on stdout");

@@ -55,13 +55,15 @@ void write_all(std::string_view text) {
 
 }  // namespace
 
-std::string with_blanks(const Tokenizer& tokenizer, std::span<const std::int32_t> ids) {
+std::string with_blanks(const Tokenizer& tokenizer, std::span<const std::int32_t> ids,
+                        const char* rest) {
+  const std::vector<std::string> pieces = tokenizer.pieces(ids);
   std::string text;
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] == Tokenizer::kMask) {
       text += kBlank;
     } else if (ids[i] != Tokenizer::kStart) {
-      text += tokenizer.decode(ids.subspan(i, 1));
+      text += pieces[i].empty() ? rest : pieces[i];
     }
   }
   return text;
@@ -136,7 +138,9 @@ std::vector<SampleWatch::Line> SampleWatch::lines(std::size_t columns) const {
     lines.back().push_back({character, style});
   };
   const std::size_t T = ids_.size() / static_cast<std::size_t>(n_);
+  std::vector<std::string> pieces;  // of the sequence
   for (std::size_t i = 0; i < ids_.size(); ++i) {
+    if (i % T == 0) pieces = tokenizer_.pieces(std::span(ids_).subspan(i, T));
     if (i % T == 0 && i > 0) {
       lines.emplace_back();
       for (std::size_t k = 0; k < std::string_view(kRule).size(); ++k) put(U'-', Style::plain);
@@ -148,7 +152,7 @@ std::vector<SampleWatch::Line> SampleWatch::lines(std::size_t columns) const {
       put(U'\u2591', style);  // ░
       continue;
     }
-    for (const char32_t character : decode_utf8(tokenizer_.decode({&ids_[i], 1}))) {
+    for (const char32_t character : decode_utf8(pieces[i % T])) {
       if (character == U'\n') {
         if (style != Style::plain) put(U'\u21b5', style);  // ↵, so that a new one is seen
         lines.emplace_back();

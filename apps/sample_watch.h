@@ -17,8 +17,10 @@ namespace masque {
 inline constexpr char kBlank = '_';
 inline constexpr const char* kRule = "----------------------------------------";
 
-// A text as it stands: kBlank for [MASK], nothing for [START].
-std::string with_blanks(const Tokenizer& tokenizer, std::span<const std::int32_t> ids);
+// A text as it stands: kBlank for [MASK], nothing for [START]. rest: stands for each further byte
+// of a character that several tokens write.
+std::string with_blanks(const Tokenizer& tokenizer, std::span<const std::int32_t> ids,
+                        const char* rest = "");
 
 class SampleWatch {
  public:

@@ -7,7 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/common.h"
+#include "apps/flags.h"
 #include "apps/memory_forecast.h"
+#include "apps/own_text.h"
 #include "apps/presets.h"
 #include "apps/step_time.h"
 #include "apps/training_run.h"
@@ -22,7 +24,7 @@ namespace {
 
 struct TrainOptions {
   std::string run, objective, data, preset;
-  std::optional<std::string> steps;
+  std::optional<std::string> steps, tokenizer;
   std::vector<std::string> sets;
   bool resume = false, dry_run = false;
   CommonOptions common;
@@ -33,13 +35,17 @@ constexpr const char* kFooter =
     "  masque train runs/llada --objective llada --data tinyshakespeare.txt --preset quick\n"
     "  masque train runs/ar --objective ar --data tinyshakespeare.txt --preset quick --set "
     "lr=2e-3\n"
+    "  masque train runs/notes --objective llada --data notes/ --tokenizer byte --preset tiny\n"
     "  masque train runs/llada --resume --steps 3200";
+// From so many characters on, bytes may serve better.
+constexpr std::size_t kManyCharacters = 5000;
 
 RunConfig configured(const TrainOptions& options) {
   RunConfig config =
       preset(options.preset.empty() ? "quick" : options.preset, objective_from(options.objective));
   for (const std::string& assignment : options.sets) set_key(config, assignment);
   if (options.steps) set_key(config, "steps=" + *options.steps);
+  if (options.tokenizer) set_key(config, "tokenizer=" + *options.tokenizer);
   if (options.common.seed) config.training.seed = *options.common.seed;
   return resolve(config);
 }
@@ -47,10 +53,11 @@ RunConfig configured(const TrainOptions& options) {
 // The configuration of a run to go on with; only its length may change.
 RunConfig resumed(const TrainOptions& options, const RunFolder& folder) {
   if (!options.objective.empty() || !options.preset.empty() || !options.sets.empty() ||
-      options.common.seed) {
+      options.tokenizer || options.common.seed) {
     throw InputError(
-        "--resume: takes objective, preset, keys and seed from the run; leave out --objective, "
-        "--preset, --set and --seed (--steps may be given, to go on for longer)");
+        "--resume: takes objective, tokenizer, preset, keys and seed from the run; leave out "
+        "--objective, --tokenizer, --preset, --set and --seed (--steps may be given, to go on for "
+        "longer)");
   }
   RunConfig config = load_config(folder);
   if (options.steps) set_key(config, "steps=" + *options.steps);
@@ -118,6 +125,60 @@ void dry_run(const RunConfig& config, Trainer& trainer) {
   fmt::print("{}\n", json.dump(2));
 }
 
+// What a run learns from. Fills in what config.json says of it.
+struct TrainingText {
+  Tokenizer tokenizer;
+  Splits splits;
+};
+
+TrainingText read_training_text(const TrainOptions& options, const RunFolder& folder,
+                                RunConfig& config) {
+  const std::filesystem::path path =
+      find_data(options.data.empty() ? config.data.file : options.data);
+  if (!options.resume) require_outside(options.run, path);
+  std::error_code status;
+  const std::uintmax_t bytes = std::filesystem::file_size(path, status);  // of a folder unknown
+  auto [tokenizer, tokens] = taking_memory(
+      fmt::format("the text {} and its tokens", path.string()),
+      9 * static_cast<std::size_t>(status ? 0 : bytes), "give a shorter text", [&] {
+        const std::string text = read_data(path, config.training.tokenizer).text;
+        Tokenizer made = options.resume ? Tokenizer::load(folder.tokenizer())
+                                        : Tokenizer::make(config.training.tokenizer, text);
+        std::vector<std::int32_t> encoded = made.encode(text);
+        return std::pair(std::move(made), std::move(encoded));
+      });
+  const auto count = static_cast<std::int64_t>(tokens.size());
+  if (options.resume && count != config.data.tokens) {
+    throw InputError(
+        fmt::format("{} has {} {}s, but the run was trained on {}: give --data the "
+                    "same text",
+                    path.string(), count, tokenizer.unit(), config.data.tokens));
+  }
+  if (!options.resume) config.data.file = std::filesystem::absolute(path).string();
+  config.data.tokens = count;
+  config.model.vocab_size = tokenizer.vocab_size();
+  return {std::move(tokenizer), split_tokens(std::move(tokens), config.training)};
+}
+
+// Says what a user may not have meant.
+void warn_of_text(const RunConfig& config, const Tokenizer& tokenizer, const Trainer& trainer) {
+  const std::size_t characters = tokenizer.symbols().size();
+  if (characters >= kManyCharacters) {
+    fmt::print(
+        stderr,
+        "note: {} different characters, most of them rare; --tokenizer byte has 256 tokens\n",
+        grouped(static_cast<std::int64_t>(characters)));
+  }
+  const std::int64_t sequences = trainer.sequences_per_epoch();
+  const std::int64_t read = config.training.batch * config.training.accumulation;
+  if (sequences < read) {
+    fmt::print(stderr,
+               "note: the train split is {} sequence{} of {} and a step reads {}: the model will "
+               "learn it by heart; give more text\n",
+               sequences, sequences == 1 ? "" : "s", config.model.context, read);
+  }
+}
+
 int train(const TrainOptions& options) {
   const RunFolder folder(options.run);
   const Device device = apply(options.common);
@@ -128,27 +189,13 @@ int train(const TrainOptions& options) {
   }
   RunConfig config = options.resume ? resumed(options, folder) : configured(options);
   if (options.data.empty() && !options.resume) {
-    throw InputError("--data is missing: give a text file, or see masque data --help");
+    throw InputError("--data is missing: give a text file or a folder, or see masque data --help");
   }
-
-  const std::string file = options.data.empty() ? config.data.file : options.data;
-  const std::filesystem::path path = find_data(file);
-  TrainingText text = read_training_text(
-      path, options.resume ? std::optional(folder.tokenizer()) : std::nullopt, config.training);
-  const std::int64_t characters = text.characters;
-  if (options.resume && characters != config.data.characters) {
-    throw InputError(
-        fmt::format("--data {}: has {} characters, but the run was trained on {}; "
-                    "give the same file",
-                    path.string(), characters, config.data.characters));
-  }
-  config.data = {options.resume ? config.data.file : std::filesystem::absolute(path).string(),
-                 characters};
-  config.model.vocab_size = text.tokenizer.vocab_size();
-
+  TrainingText text = read_training_text(options, folder, config);
   const MemoryForecast memory = forecast_memory(config, device, ForecastAt::before);
   require_memory(memory);
   Trainer trainer(config, text.tokenizer, std::move(text.splits), device);
+  if (!options.resume) warn_of_text(config, text.tokenizer, trainer);
   if (options.dry_run) {
     dry_run(config, trainer);
     return 0;
@@ -179,16 +226,23 @@ void add_train_command(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("train", "Train a model into a run folder");
   command->footer(kFooter);
   command->add_option("RUN", options->run, "The run's folder: new, or with --resume an old one")
+      ->type_name(kRun)
       ->required();
-  command->add_option("--objective", options->objective, "llada or ar");
-  command->add_option("--data", options->data,
-                      "Text file: as given, or in $MASQUE_DATA_DIR, ./data, ../shared/data");
-  command->add_option("--preset", options->preset,
-                      fmt::format("{} (default quick)", fmt::join(preset_names(), ", ")));
-  command->add_option("--steps", options->steps, "Updates; the same as --set steps=N");
+  takes_one_of(
+      command->add_option("--objective", options->objective, "Masked diffusion, or autoregressive"),
+      {"llada", "ar"});
+  command->add_option("--data", options->data, kDataHelp)->type_name(kFile);
+  takes_one_of(command->add_option("--tokenizer", options->tokenizer,
+                                   "A token a character, of UTF-8 (default), or a token a byte, of "
+                                   "anything; the same as --set tokenizer=…"),
+               {"char", "byte"});
+  takes_one_of(command->add_option("--preset", options->preset, "Sizes and rates (default quick)"),
+               preset_names());
+  command->add_option("--steps", options->steps, "Updates; the same as --set steps=N")
+      ->type_name("INT");
   command->add_option("--set", options->sets, "key=value, any key of config.json")
       ->expected(1, -1)
-      ->type_name("KEY=VALUE");
+      ->type_name(kKeyValue);
   command->add_flag("--resume", options->resume, "Go on from the run's last checkpoint");
   command->add_flag("--dry-run", options->dry_run,
                     "A few steps in memory: print configuration, time and memory; write nothing");

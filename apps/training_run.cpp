@@ -15,7 +15,7 @@
 #include "core/check.h"
 #include "core/out_of_memory.h"
 #include "core/products.h"
-#include "models/dataset.h"
+#include "models/corpus.h"
 #include "models/device_sampler.h"
 #include "models/files.h"
 
@@ -50,7 +50,9 @@ void TrainingRun::create() {
   lock_ = folder_.create();
   write_file(folder_.config(), to_json(config_).dump(2) + "\n");
   tokenizer_.save(folder_.tokenizer());
-  write_file(folder_.environment(), run_environment(device_, config_.data.file).dump(2) + "\n");
+  write_file(
+      folder_.environment(),
+      run_environment(device_, config_.data.file, config_.training.tokenizer).dump(2) + "\n");
   make_folder(folder_.samples());
   metrics_file_.open(folder_.metrics());
   events_ = events(std::nullopt);
@@ -216,7 +218,8 @@ void TrainingRun::sample() {
   if (model.objective == ObjectiveKind::ar) {
     // Without [START] a run begins from a line break, as nanoGPT's sample.py does.
     std::vector<std::int32_t> prompt{Tokenizer::kStart};
-    if (!config_.training.start_token) prompt = {Tokenizer::kSpecials};
+    if (!config_.training.start_token)
+      prompt = {tokenizer_.line_break().value_or(Tokenizer::kSpecials)};
     skip = config_.training.start_token ? 1 : 0;
     result = generate_ar(trainer_.network(), 1, prompt, model.context - 1, excluded, draw);
   } else {

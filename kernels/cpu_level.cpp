@@ -133,12 +133,18 @@ void set_cpu_level(CpuLevel level) {
   level_in_use() = level;
 }
 
-std::vector<CpuLevel> cpu_levels() {
-  static const CpuLevel best = best_of_cpu();
+std::vector<CpuLevel> built_levels() {
   std::vector<CpuLevel> levels;
   for (const CpuLevel level : kLevels) {
-    if (level <= best && built(level)) levels.push_back(level);
+    if (built(level)) levels.push_back(level);
   }
+  return levels;
+}
+
+std::vector<CpuLevel> cpu_levels() {
+  static const CpuLevel best = best_of_cpu();
+  std::vector<CpuLevel> levels = built_levels();
+  std::erase_if(levels, [](CpuLevel level) { return level > best; });
   return levels;
 }
 

@@ -23,7 +23,8 @@ enum class CpuLevel {
 CpuLevel cpu_level();
 void set_cpu_level(CpuLevel level);
 
-std::vector<CpuLevel> cpu_levels();  // those of this build that this CPU can run, worst first
+std::vector<CpuLevel> cpu_levels();    // those of this build that this CPU can run, worst first
+std::vector<CpuLevel> built_levels();  // those of this build, worst first
 const char* name_of(CpuLevel level);
 
 }  // namespace masque

@@ -81,6 +81,7 @@ const std::vector<Field>& fields() {
       training_field("weighting", &T::weighting, 0, 0, {"inverse_t", "none"}),
       training_field("input_masking", &T::input_masking, 0, kBelowOne),
       training_field("ema", &T::ema, 0, kBelowOne),
+      training_field("tokenizer", &T::tokenizer, 0, 0, {"char", "byte"}),
       training_field("train_fraction", &T::train_fraction, 1e-9, 1),
       training_field("val_fraction", &T::val_fraction, 0, 1),
       training_field("data_fraction", &T::data_fraction, 1e-9, 1),
@@ -185,6 +186,17 @@ ObjectiveKind objective_from(const std::string& name) {
   throw InputError(fmt::format("objective {}: must be llada or ar", name));
 }
 
+std::vector<std::string> assignable_keys() {
+  std::vector<std::string> names;
+  for (const Field& field : fields()) {
+    const std::string key = field.key;
+    if (key == "vocab_size") continue;
+    if (field.choices.empty()) names.push_back(key);
+    for (const std::string& choice : field.choices) names.push_back(key + "=" + choice);
+  }
+  return names;
+}
+
 void set_value(RunConfig& config, const std::string& key, const Json& value) {
   for (const Field& field : fields()) {
     if (key == field.key) return assign(field, config, value);
@@ -226,8 +238,8 @@ RunConfig resolve(RunConfig config) {
                                  training.train_fraction + training.val_fraction));
   }
   if (training.min_lr > training.lr && training.schedule == "cosine") {
-    throw InputError(
-        fmt::format("min_lr = {:g}: must be at most lr = {:g}", training.min_lr, training.lr));
+    throw InputError(fmt::format("min_lr = {:g}: must be at most lr = {:g}; set both",
+                                 training.min_lr, training.lr));
   }
   if (training.eval_draws % 2 != 0) {
     throw InputError(fmt::format("eval_draws = {}: must be even, for two independent sets",
@@ -251,7 +263,7 @@ RunConfig resolve(RunConfig config) {
 Json to_json(const RunConfig& config) {
   Json json = {{"model", {{"objective", name_of(config.model.objective)}}},
                {"training", Json::object()},
-               {"data", {{"file", config.data.file}, {"characters", config.data.characters}}}};
+               {"data", {{"file", config.data.file}, {"tokens", config.data.tokens}}}};
   for (const Field& field : fields()) {
     json[field.of_model ? "model" : "training"][field.key] = value_of(field, config);
   }
@@ -275,16 +287,16 @@ RunConfig config_from_json(const Json& json) {
     }
   }
   if (json.contains("data") && json["data"].is_object()) {
-    const Json file = json["data"].value("file", Json("")),
-               characters = json["data"].value("characters", Json(0));
-    if (!file.is_string() || !characters.is_number_integer() || characters < 0 ||
-        characters > kMost) {
+    const Json& data = json["data"];
+    // "characters" in runs of older versions.
+    const char* const count = data.contains("tokens") ? "tokens" : "characters";
+    const Json file = data.value("file", Json("")), tokens = data.value(count, Json(0));
+    if (!file.is_string() || !tokens.is_number_integer() || tokens < 0 || tokens > kMost) {
       throw InputError(
-          fmt::format("config.json: data.file {} and data.characters {}: must be a "
-                      "string and a count",
-                      shown(file), shown(characters)));
+          fmt::format("config.json: data.file {} and data.{} {}: must be a string and a count",
+                      shown(file), count, shown(tokens)));
     }
-    config.data = {file, characters};
+    config.data = {file, tokens};
   }
   if (config.model.vocab_size == 0) throw InputError("config.json: model.vocab_size is missing");
   return resolve(config);

@@ -46,6 +46,7 @@ struct TrainingConfig {
   std::string weighting = "inverse_t";  // inverse_t | none
   double input_masking = 0;             // AR: share of inputs that are [MASK]; an ablation
   double ema = 0;                       // 0: off
+  std::string tokenizer = "char";       // char | byte
   double train_fraction = 0.8;
   double val_fraction = 0.1;  // the rest is test
   double data_fraction = 1;   // of the train split, from its beginning: what is trained on
@@ -64,8 +65,8 @@ struct TrainingConfig {
 
 // Where the text came from: what resuming and evaluating look for.
 struct DataConfig {
-  std::string file;
-  std::int64_t characters = 0;
+  std::string file;  // or folder
+  std::int64_t tokens = 0;
 };
 
 struct RunConfig {
@@ -83,6 +84,9 @@ void set_value(RunConfig& config, const std::string& key, const nlohmann::json& 
 // Fills what is left to defaults (mlp_width 0), then checks the rules that span keys (width
 // divisible by heads, …). InputError with the mend.
 RunConfig resolve(RunConfig config);
+
+// The keys of set_key, as "lr"; a key with few values has each, as "norm=rmsnorm".
+std::vector<std::string> assignable_keys();
 
 nlohmann::json to_json(const RunConfig& config);  // {"model", "training", "data"}
 // Missing keys take their defaults, so that runs of older versions load. InputError for unknown

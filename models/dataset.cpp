@@ -3,22 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <cstdlib>
-#include <fstream>
-#include <iterator>
-#include <system_error>
+#include <string>
+#include <utility>
 
 #include "core/check.h"
 #include "kernels/philox.h"
 #include "models/config.h"
 #include "models/tokenizer.h"
-#include "models/utf8.h"
 
 namespace masque {
 namespace {
-
-namespace fs = std::filesystem;
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -45,56 +41,7 @@ std::int64_t share_of(std::int64_t count, double fraction) {
 
 }  // namespace
 
-fs::path find_data(const std::string& name) {
-  std::vector<fs::path> places = {name};
-  if (!fs::path(name).is_absolute()) {
-    const char* directory = std::getenv("MASQUE_DATA_DIR");
-    if (directory != nullptr && *directory != '\0') places.push_back(fs::path(directory) / name);
-    places.push_back(fs::path("data") / name);
-    places.push_back(fs::path("..") / "shared" / "data" / name);
-  }
-  std::string looked;
-  for (const fs::path& place : places) {
-    std::error_code error;
-    if (!name.empty() && fs::exists(place, error)) return place;
-    looked += (looked.empty() ? "" : ", ") + place.string();
-  }
-  throw InputError(fmt::format(
-      "no data file \"{}\" (looked for {}): name an existing text file, or make one with "
-      "`masque data fetch tinyshakespeare` or `masque data synth`",
-      name, looked));
-}
-
-std::string read_text(const fs::path& file) {
-  std::error_code error;
-  if (fs::is_directory(file, error)) {
-    throw InputError(fmt::format("{} is a folder: name a text file", file.string()));
-  }
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) {
-    throw InputError(fmt::format("cannot read {}: name a readable text file", file.string()));
-  }
-  std::string text;
-  if (const std::uintmax_t size = fs::file_size(file, error); !error && size > 0) {
-    text.resize(size);
-    stream.read(text.data(), static_cast<std::streamsize>(size));
-    text.resize(static_cast<std::size_t>(stream.gcount()));
-  } else {  // a pipe
-    text.assign(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
-  }
-  if (text.empty()) {
-    throw InputError(fmt::format("{} is empty: name a file with text", file.string()));
-  }
-  try {
-    count_code_points(text);  // all of them
-  } catch (const InputError& wrong) {
-    throw InputError(fmt::format("{}: {}", file.string(), wrong.what()));
-  }
-  return text;
-}
-
-Splits split_tokens(std::span<const std::int32_t> tokens, double train_fraction,
-                    double val_fraction) {
+Splits split_tokens(std::vector<std::int32_t> tokens, double train_fraction, double val_fraction) {
   const bool legal = train_fraction > 0 && train_fraction <= 1 && val_fraction >= 0 &&
                      train_fraction + val_fraction <= 1 + 1e-9;
   if (!legal) {
@@ -106,14 +53,52 @@ Splits split_tokens(std::span<const std::int32_t> tokens, double train_fraction,
   const auto count = static_cast<std::int64_t>(tokens.size());
   const auto train_end = tokens.begin() + share_of(count, train_fraction);
   const auto val_end = tokens.begin() + share_of(count, train_fraction + val_fraction);
-  return {{tokens.begin(), train_end}, {train_end, val_end}, {val_end, tokens.end()}};
+  Splits splits;
+  splits.val.assign(train_end, val_end);
+  splits.test.assign(val_end, tokens.end());
+  tokens.erase(train_end, tokens.end());
+  splits.train = std::move(tokens);
+  return splits;
 }
 
-Splits split_tokens(std::span<const std::int32_t> tokens, const TrainingConfig& training) {
-  Splits splits = split_tokens(tokens, training.train_fraction, training.val_fraction);
+Splits split_tokens(std::vector<std::int32_t> tokens, const TrainingConfig& training) {
+  Splits splits = split_tokens(std::move(tokens), training.train_fraction, training.val_fraction);
   const auto count = static_cast<std::int64_t>(splits.train.size());
   splits.train.resize(static_cast<std::size_t>(share_of(count, training.data_fraction)));
   return splits;
+}
+
+void require_sequences(const Splits& splits, const TrainingConfig& training, std::int64_t length,
+                       bool and_test) {
+  struct Part {
+    const char* name;
+    std::size_t tokens;
+    double fraction;  // of the text
+  };
+  std::vector<Part> parts = {
+      {"train", splits.train.size(), training.train_fraction * training.data_fraction}};
+  if (!splits.val.empty()) parts.push_back({"val", splits.val.size(), training.val_fraction});
+  if (and_test) {
+    parts.push_back(
+        {"test", splits.test.size(), 1 - training.train_fraction - training.val_fraction});
+  }
+  const Part& shortest = *std::min_element(
+      parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.tokens < b.tokens; });
+  if (static_cast<std::int64_t>(shortest.tokens) >= length) return;
+  std::vector<std::string> mends;
+  if (shortest.fraction > 1e-9) {
+    mends.push_back(fmt::format("give a text of at least {:.0f} tokens",
+                                std::ceil(static_cast<double>(length) / shortest.fraction - 1e-6)));
+  } else {
+    mends.emplace_back("lower train_fraction or val_fraction to leave it some");
+  }
+  constexpr std::size_t kLeastContext = 8;
+  if (shortest.tokens > kLeastContext) {
+    mends.push_back(fmt::format("shorter sequences by --preset or --set context={}",
+                                std::bit_floor(shortest.tokens - 1)));
+  }
+  throw InputError(fmt::format("the {} split has {} tokens, fewer than one sequence of {}: {}",
+                               shortest.name, shortest.tokens, length, fmt::join(mends, ", or ")));
 }
 
 std::vector<Window> cover(std::int64_t count, std::int64_t length) {

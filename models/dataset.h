@@ -2,29 +2,25 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <span>
-#include <string>
 #include <vector>
 
 namespace masque {
 
 struct TrainingConfig;
 
-// The file as given, then in $MASQUE_DATA_DIR, ./data, ../shared/data. InputError listing where it
-// looked.
-std::filesystem::path find_data(const std::string& name);
-// Its text: InputError where missing, empty, a folder or not UTF-8 (naming the byte).
-std::string read_text(const std::filesystem::path& file);
-
 struct Splits {
   std::vector<std::int32_t> train, val, test;
 };
-// Cuts by fraction, in order, before any windowing: train | val | the rest.
-Splits split_tokens(std::span<const std::int32_t> tokens, double train_fraction,
-                    double val_fraction);
+// Cuts by fraction, in order, before any windowing: train | val | the rest. InputError where the
+// fractions are none.
+Splits split_tokens(std::vector<std::int32_t> tokens, double train_fraction, double val_fraction);
 // As a run cuts them: of train, the first data_fraction.
-Splits split_tokens(std::span<const std::int32_t> tokens, const TrainingConfig& training);
+Splits split_tokens(std::vector<std::int32_t> tokens, const TrainingConfig& training);
+// InputError with numbers and the mend where train, val (where there is one) or, if asked for, test
+// has fewer than `length` tokens.
+void require_sequences(const Splits& splits, const TrainingConfig& training, std::int64_t length,
+                       bool and_test = false);
 
 // A window of a likelihood: tokens[begin, begin + length), of which [scored_from, length) are
 // scored. All windows are of full length: the last overlaps its predecessor, and what both cover is

@@ -38,14 +38,26 @@ void check_size(const std::filesystem::path& file, const ModelConfig& config) {
 
 RunConfig load_config(const RunFolder& folder) {
   folder.require();
-  return config_from_json(read_strict_json(
-      folder.config(), {folder.config().string(), "restore it from a copy of the run"}));
+  const std::string file = folder.config().string(), mend = "restore it from a copy of the run";
+  const nlohmann::json json = read_strict_json(folder.config(), {file, mend});
+  try {
+    return config_from_json(json);
+  } catch (const InputError& error) {
+    const std::string name = "config.json: ", what = error.what();
+    throw InputError(fmt::format("{}: {}: {}", file,
+                                 what.rfind(name, 0) == 0 ? what.substr(name.size()) : what, mend));
+  }
 }
 
 Run load_run(const std::filesystem::path& path, const std::string& which, const Device& device) {
   const RunFolder folder(path);
   const RunConfig config = load_config(folder);
   Tokenizer tokenizer = Tokenizer::load(folder.tokenizer());
+  if (tokenizer.kind() != config.training.tokenizer) {
+    throw InputError(fmt::format("{}: is of a {} tokenizer, but config.json has tokenizer {}",
+                                 folder.tokenizer().string(), tokenizer.kind(),
+                                 config.training.tokenizer));
+  }
   if (tokenizer.vocab_size() != config.model.vocab_size) {
     throw InputError(fmt::format("{}: {} tokens, but config.json has vocab_size {}",
                                  folder.tokenizer().string(), tokenizer.vocab_size(),

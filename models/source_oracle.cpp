@@ -15,7 +15,7 @@ constexpr double kNever = -1e300;  // finite, so that no softmax makes NaN of it
 Oracle::Oracle(const Source& source, const Tokenizer& tokenizer, std::int64_t context, bool causal)
     : source_(source), tokenizer_(tokenizer), context_(context), causal_(causal) {
   CHECK(context > 0, "Oracle: context {} must be positive", context);
-  for (const char32_t character : tokenizer_.characters()) {
+  for (const char32_t character : tokenizer_.symbols()) {
     CHECK(character < 128, "Oracle: character U+{:04X} is not ASCII, which is all a source writes",
           static_cast<std::uint32_t>(character));
   }
@@ -24,7 +24,7 @@ Oracle::Oracle(const Source& source, const Tokenizer& tokenizer, std::int64_t co
 int Oracle::character_of(std::int32_t id) const {
   CHECK(id >= Tokenizer::kSpecials && id < vocab_size(), "Oracle: id {} is not a character", id);
   return static_cast<int>(
-      tokenizer_.characters()[static_cast<std::size_t>(id - Tokenizer::kSpecials)]);
+      tokenizer_.symbols()[static_cast<std::size_t>(id - Tokenizer::kSpecials)]);
 }
 
 std::vector<double> Oracle::log_probabilities(std::span<const std::int32_t> ids,
@@ -54,7 +54,7 @@ std::vector<double> Oracle::log_probabilities(std::span<const std::int32_t> ids,
 
 void Oracle::write_logits(std::span<const double> log_probabilities,
                           std::span<double> logits) const {
-  const auto characters = tokenizer_.characters();
+  const auto characters = tokenizer_.symbols();
   const bool possible = std::any_of(log_probabilities.begin(), log_probabilities.end(),
                                     [](double value) { return std::isfinite(value); });
   std::fill(logits.begin(), logits.end(), kNever);

@@ -184,8 +184,9 @@ double ngram_divergence(const TextSet& a, const TextSet& b, std::int64_t n) {
 
 std::vector<std::uint8_t> letters_of(const Tokenizer& tokenizer) {
   std::vector<std::uint8_t> letters(Tokenizer::kSpecials, 0);
-  for (const char32_t character : tokenizer.characters()) {
-    letters.push_back(is_letter(character) ? 1 : 0);
+  for (const char32_t symbol : tokenizer.symbols()) {
+    const bool part_of_one = tokenizer.bytes() && symbol >= 0x80;
+    letters.push_back(part_of_one || is_letter(symbol) ? 1 : 0);
   }
   return letters;
 }

@@ -48,7 +48,8 @@ double repetition(const TextSet& texts, std::int64_t n);
 double ngram_divergence(const TextSet& a, const TextSet& b, std::int64_t n);
 
 // Letters: A–Z, a–z, and code points from U+00C0 on but for ×, ÷ and the blocks of punctuation and
-// symbols (U+2000 to U+2BFF, U+3000 to U+303F, U+FE30 to U+FF20). (V) 1 for a letter.
+// symbols (U+2000 to U+2BFF, U+3000 to U+303F, U+FE30 to U+FF20); of bytes also all from 0x80 on.
+// (V) 1 for a letter.
 std::vector<std::uint8_t> letters_of(const Tokenizer& tokenizer);
 // Words: runs of letters as they are, in capitals or not, that another token bounds at both ends;
 // so neither the first nor the last run of a text that its ends may have cut.

@@ -27,6 +27,12 @@ std::size_t count_of(std::int64_t count) {
 constexpr std::size_t kTokensAt = 64;
 static_assert(sizeof(StepState) <= kTokensAt);
 
+Splits checked(Splits splits, const RunConfig& config) {
+  require_sequences(splits, config.training,
+                    Objective(config.model, config.training).sequence_length());
+  return splits;
+}
+
 std::size_t sent_bytes(std::int64_t B, std::int64_t L) {
   return kTokensAt + count_of(B * (L + 1)) * sizeof(std::int32_t);
 }
@@ -36,7 +42,7 @@ std::size_t sent_bytes(std::int64_t B, std::int64_t L) {
 Trainer::Trainer(const RunConfig& config, const Tokenizer& tokenizer, Splits splits, Device device)
     : config_(config),
       excluded_(tokenizer.excluded()),
-      splits_(std::move(splits)),
+      splits_(checked(std::move(splits), config)),
       transformer_(config.model, device),
       network_(transformer_),
       objective_(config.model, config.training),
@@ -56,13 +62,6 @@ Trainer::Trainer(const RunConfig& config, const Tokenizer& tokenizer, Splits spl
   CHECK(config.model.vocab_size == tokenizer.vocab_size(),
         "trainer: vocab_size {} must be the tokenizer's {}", config.model.vocab_size,
         tokenizer.vocab_size());
-  const auto val = static_cast<std::int64_t>(splits_.val.size());
-  if (val > 0 && val < objective_.sequence_length()) {
-    throw InputError(fmt::format(
-        "val split has {} tokens, fewer than a window of {}: give a longer text, a larger "
-        "val_fraction or a smaller context",
-        val, objective_.sequence_length()));
-  }
   copy_to_device(device, device_excluded_.data(), excluded_.data(), excluded_.size());
   batch_.loss.excluded = reinterpret_cast<std::uint8_t*>(device_excluded_.data());
   const std::int64_t B = config.training.batch, L = objective_.sequence_length();

@@ -9,13 +9,8 @@
 namespace masque {
 namespace {
 
-[[noreturn]] void reject(std::size_t byte, const char* reason) {
-  throw InputError(
-      fmt::format("the text is not UTF-8: byte {} {}: save it as UTF-8", byte, reason));
-}
-
 struct Lead {
-  int length;           // of the sequence; 0: not a lead byte
+  std::size_t length;   // of the sequence; 0: not a lead byte
   std::uint32_t bits;   // of the code point in the lead byte
   std::uint32_t least;  // smallest code point that needs this length
 };
@@ -31,34 +26,50 @@ Lead lead_of(unsigned char byte) {
 
 }  // namespace
 
-char32_t next_code_point(std::string_view text, std::size_t& at) {
-  const Lead lead = lead_of(static_cast<unsigned char>(text[at]));
-  if (lead.length == 0) reject(at, "cannot start a character");
-  std::uint32_t value = lead.bits;
-  for (int i = 1; i < lead.length; ++i) {
-    const std::size_t next = at + static_cast<std::size_t>(i);
-    if (next >= text.size()) reject(at, "starts a character that the end of the text cuts off");
-    const auto byte = static_cast<unsigned char>(text[next]);
-    if ((byte & 0xC0u) != 0x80u) reject(at, "starts a character that is cut off");
-    value = (value << 6) | (byte & 0x3Fu);
-  }
-  if (value < lead.least) reject(at, "starts an overlong form");
-  if (value >= 0xD800 && value <= 0xDFFF) reject(at, "starts a surrogate");
-  if (value > 0x10FFFF) reject(at, "starts a value past U+10FFFF");
-  at += static_cast<std::size_t>(lead.length);
-  return static_cast<char32_t>(value);
+std::string describe(const Utf8Fault& fault) {
+  return fmt::format("byte {} (0x{:02X}) {}", fault.at, fault.byte, fault.reason);
 }
 
-std::size_t count_code_points(std::string_view text) {
-  std::size_t count = 0;
-  for (std::size_t at = 0; at < text.size(); ++count) next_code_point(text, at);
-  return count;
+std::optional<Utf8Fault> read_utf8(std::string_view text, std::size_t& at, char32_t& code_point) {
+  const auto first = static_cast<unsigned char>(text[at]);
+  const auto fault = [&](const char* reason) { return Utf8Fault{at, first, reason}; };
+  const Lead lead = lead_of(first);
+  if (lead.length == 0) return fault("cannot start a character");
+  std::uint32_t value = lead.bits;
+  for (std::size_t i = 1; i < lead.length; ++i) {
+    if (at + i >= text.size()) return fault("starts a character that the end of the text cuts off");
+    const auto byte = static_cast<unsigned char>(text[at + i]);
+    if ((byte & 0xC0u) != 0x80u) return fault("starts a character that is cut off");
+    value = (value << 6) | (byte & 0x3Fu);
+  }
+  if (value < lead.least) return fault("starts an overlong form");
+  if (value >= 0xD800 && value <= 0xDFFF) return fault("starts a surrogate");
+  if (value > 0x10FFFF) return fault("starts a value past U+10FFFF");
+  code_point = static_cast<char32_t>(value);
+  at += lead.length;
+  return std::nullopt;
+}
+
+std::optional<Utf8Fault> find_fault(std::string_view text) {
+  char32_t ignored = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    if (const auto fault = read_utf8(text, at, ignored)) return fault;
+  }
+  return std::nullopt;
+}
+
+char32_t next_utf8(std::string_view text, std::size_t& at) {
+  char32_t code_point = 0;
+  if (const auto fault = read_utf8(text, at, code_point)) {
+    throw InputError(fmt::format("the text is not UTF-8: {}: save it as UTF-8", describe(*fault)));
+  }
+  return code_point;
 }
 
 std::u32string decode_utf8(std::string_view text) {
   std::u32string code_points;
   code_points.reserve(text.size());
-  for (std::size_t at = 0; at < text.size();) code_points.push_back(next_code_point(text, at));
+  for (std::size_t at = 0; at < text.size();) code_points.push_back(next_utf8(text, at));
   return code_points;
 }
 

@@ -3,15 +3,30 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
 namespace masque {
 
-// InputError naming the byte (from 0) where `text` is not UTF-8.
+// Where a text stops being UTF-8, and why.
+struct Utf8Fault {
+  std::size_t at = 0;  // the byte, from 0
+  unsigned char byte = 0;
+  const char* reason = "";
+};
+// As in "byte 3 (0xE9) cannot start a character".
+std::string describe(const Utf8Fault& fault);
+
+// The code point that starts at byte `at`, which moves past it; where none does, a fault.
+std::optional<Utf8Fault> read_utf8(std::string_view text, std::size_t& at, char32_t& code_point);
+// The first of the whole text.
+std::optional<Utf8Fault> find_fault(std::string_view text);
+
+// As read_utf8. InputError naming the byte where the text is not UTF-8.
+char32_t next_utf8(std::string_view text, std::size_t& at);
+// All code points of `text`. InputError likewise.
 std::u32string decode_utf8(std::string_view text);
-std::size_t count_code_points(std::string_view text);
-char32_t next_code_point(std::string_view text, std::size_t& at);  // moves `at` behind it
 void append_utf8(std::string& text, char32_t code_point);
 std::string encode_utf8(std::u32string_view text);
 

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "kernels/backend.h"
-#include "models/dataset.h"
+#include "models/corpus.h"
 #include "models/files.h"
 
 namespace masque {

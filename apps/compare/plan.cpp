@@ -11,14 +11,16 @@
 #include "apps/compare/plan_evaluation.h"
 #include "apps/compare/plan_runs.h"
 #include "apps/compare/study.h"
+#include "apps/compare/training.h"
 #include "apps/compare/variations.h"
+#include "apps/own_text.h"
 #include "apps/presets.h"
 #include "apps/step_time.h"
 #include "core/check.h"
+#include "models/corpus.h"
 #include "models/dataset.h"
 #include "models/run.h"
 #include "models/trainer.h"
-#include "models/utf8.h"
 
 namespace masque {
 namespace {
@@ -42,15 +44,14 @@ struct Pace {
   }
 };
 
-double step_seconds(RunConfig config, const std::string& text, const Device& device) {
-  const Tokenizer tokenizer = Tokenizer::from_text(text);
-  config.model.vocab_size = tokenizer.vocab_size();
-  Trainer trainer(config, tokenizer, split_tokens(tokenizer.encode(text), config.training), device);
+double step_seconds(RunConfig config, const CompareText& text, const Device& device) {
+  config.model.vocab_size = text.tokenizer.vocab_size();
+  Trainer trainer(config, text.tokenizer, split_tokens(text.tokens, config.training), device);
   return seconds_per_step(trainer);
 }
 
 Pace measure_pace(const std::string& preset_name, const std::vector<std::string>& set,
-                  const std::string& text, const Device& device) {
+                  const CompareText& text, const Device& device) {
   Pace pace;
   pace.llada = step_seconds(base_config(preset_name, ObjectiveKind::llada, set), text, device);
   pace.ar = step_seconds(base_config(preset_name, ObjectiveKind::ar, set), text, device);
@@ -84,7 +85,7 @@ bool fits(const std::string& name, const PlanRequest& request, const Plan& plan,
          kTrainingShare * request.budget_seconds;
 }
 
-std::string choose_preset(const PlanRequest& request, const Plan& plan, const std::string& text,
+std::string choose_preset(const PlanRequest& request, const Plan& plan, const CompareText& text,
                           const Device& device) {
   if (!request.preset.empty()) return request.preset;
   if (request.budget_seconds == 0 || !request.runs.empty()) return "quick";
@@ -121,15 +122,29 @@ void set_steps(Plan& plan, const RunConfig& llada, const Pace& pace) {
   }
 }
 
+// Before a budget has its say.
+std::string preset_of(const PlanRequest& request) {
+  if (!request.preset.empty()) return request.preset;
+  return request.study ? "tiny" : "quick";
+}
+
+CompareText read_text_of(const PlanRequest& request, const std::string& data) {
+  const RunConfig config = request.runs.empty()
+                               ? base_config(preset_of(request), ObjectiveKind::llada, request.set)
+                               : load_config(RunFolder(request.runs.front()));
+  const std::string& tokenizer = config.training.tokenizer;
+  return {data, tokenizer, read_data(data, tokenizer).text};
+}
+
 // What the plan's evaluation needs to know of its training.
 struct Training {
   RunConfig llada;
   double step_seconds = 0;  // of LLaDA; 0: no budget, so not measured
 };
 
-Training plan_training(Plan& plan, const PlanRequest& request, const std::string& text,
+Training plan_training(Plan& plan, const PlanRequest& request, const CompareText& text,
                        const Device& device) {
-  plan.preset = request.preset.empty() ? "quick" : request.preset;
+  plan.preset = preset_of(request);
   add_runs(plan, request);
   if (has(request.without, "ablations")) drop_ablations(plan, "switched off");
   plan.preset = choose_preset(request, plan, text, device);
@@ -140,13 +155,13 @@ Training plan_training(Plan& plan, const PlanRequest& request, const std::string
   return {llada, pace.llada};
 }
 
-Training plan_study(Plan& plan, const PlanRequest& request, const std::string& text,
+Training plan_study(Plan& plan, const PlanRequest& request, const CompareText& text,
                     const Device& device) {
-  plan.preset = request.preset.empty() ? "tiny" : request.preset;
+  plan.preset = preset_of(request);
   const RunConfig llada = base_config(plan.preset, ObjectiveKind::llada, plan.set);
-  const auto characters = static_cast<double>(decode_utf8(text).size());
-  add_study_runs(plan, request,
-                 static_cast<std::int64_t>(characters * llada.training.train_fraction));
+  add_study_runs(
+      plan, request,
+      static_cast<std::int64_t>(static_cast<double>(text.size()) * llada.training.train_fraction));
   if (plan.budget_seconds == 0) return {llada, 0};
   const Pace pace = measure_pace(plan.preset, plan.set, text, device);
   fit_study(
@@ -158,9 +173,9 @@ Training plan_study(Plan& plan, const PlanRequest& request, const std::string& t
   return {llada, pace.llada};
 }
 
-Training plan_given(Plan& plan, const PlanRequest& request, const std::string& text,
+Training plan_given(Plan& plan, const PlanRequest& request, const CompareText& text,
                     const Device& device) {
-  take_runs(plan, request, static_cast<std::int64_t>(decode_utf8(text).size()));
+  take_runs(plan, request, text.size());
   const RunConfig llada = load_config(RunFolder(plan.runs.front().folder));
   return {llada, plan.budget_seconds > 0 ? step_seconds(llada, text, device) : 0};
 }
@@ -237,11 +252,15 @@ Plan make_plan(const PlanRequest& request, const Device& device) {
   plan.judge_seed = *different.rbegin() + 1000;
   plan.trials = request.trials;
   plan.budget_seconds = request.budget_seconds;
-  const std::string text = read_text(plan.data);
+  const CompareText text = read_text_of(request, plan.data);
   const Training training = request.study          ? plan_study(plan, request, text, device)
                             : request.runs.empty() ? plan_training(plan, request, text, device)
                                                    : plan_given(plan, request, text, device);
-  plan_evaluation(plan, request.without, training.llada, text, training.step_seconds);
+  const RunConfig& llada = training.llada;
+  require_sequences(
+      split_tokens(text.tokens, llada.training.train_fraction, llada.training.val_fraction),
+      llada.training, llada.model.context, true);
+  plan_evaluation(plan, request.without, llada, text.size(), training.step_seconds);
   return plan;
 }
 

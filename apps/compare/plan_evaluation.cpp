@@ -45,7 +45,7 @@ void set_nelbo(EvaluationPlan& evaluation, double seconds, double rate, std::int
 }  // namespace
 
 void plan_evaluation(Plan& plan, const std::vector<std::string>& without, const RunConfig& llada,
-                     const std::string& text, double step_seconds) {
+                     std::int64_t tokens, double step_seconds) {
   const TrainingConfig& training = llada.training;
   const std::int64_t T = llada.model.context;
   EvaluationPlan& evaluation = plan.evaluation;
@@ -57,8 +57,8 @@ void plan_evaluation(Plan& plan, const std::vector<std::string>& without, const 
   for (std::int64_t steps = T; steps >= std::max<std::int64_t>(1, T / 16); steps /= 2) {
     evaluation.steps.push_back(steps);
   }
-  const auto characters = static_cast<double>(decode_utf8(text).size());
-  const double test = characters * (1 - training.train_fraction - training.val_fraction);
+  const auto all = static_cast<double>(tokens);
+  const double test = all * (1 - training.train_fraction - training.val_fraction);
   const auto windows = static_cast<std::int64_t>(test) / T;
   const double rate =  // tokens a second through the model; infinite without a budget
       kForwardsAStep * static_cast<double>(training.batch * T * training.accumulation) /
@@ -90,7 +90,7 @@ void plan_evaluation(Plan& plan, const std::vector<std::string>& without, const 
                    static_cast<double>(forwards * T * strategies), kLeastTexts, kMostTexts);
   }
   // Real text stands beside samples, as many of the same length.
-  const double shortest = std::min(test, characters * training.val_fraction);
+  const double shortest = std::min(test, all * training.val_fraction);
   evaluation.texts = std::min(evaluation.texts, static_cast<std::int64_t>(shortest) / T);
   if (has(without, "chains")) {
     evaluation.chain_windows = 0;

@@ -9,8 +9,8 @@
 namespace masque {
 
 // Fills plan.evaluation. llada: a run's configuration; step_seconds: of a training step of it,
-// read only where there is a budget. without: parts that are switched off.
+// read only where there is a budget. tokens: of the text. without: parts that are switched off.
 void plan_evaluation(Plan& plan, const std::vector<std::string>& without, const RunConfig& llada,
-                     const std::string& text, double step_seconds);
+                     std::int64_t tokens, double step_seconds);
 
 }  // namespace masque

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/compare/plan.h"
-#include "models/dataset.h"
+#include "models/corpus.h"
 
 namespace masque {
 namespace {
@@ -111,12 +111,17 @@ Json to_json(const Plan& plan) {
 
 Plan read_plan(const std::filesystem::path& file) {
   Plan plan;
+  const auto refuse = [&](const std::string& reason) {
+    throw InputError(fmt::format("{} is no plan of a comparison ({}): name another folder",
+                                 file.string(), reason));
+  };
   try {
     const Json json = Json::parse(read_text(file));
     plan_fields(plan, Read{json});
+  } catch (const Json::parse_error& error) {
+    refuse(fmt::format("it is not JSON at its byte {}", error.byte));
   } catch (const Json::exception& error) {
-    throw InputError(fmt::format("{} is no plan of a comparison ({}): name another folder",
-                                 file.string(), error.what()));
+    refuse(error.what());
   }
   return plan;
 }

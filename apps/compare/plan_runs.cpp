@@ -14,14 +14,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// All must score the same tokens in the same windows. characters: of the text.
+// All must score the same tokens in the same windows. tokens: of the text.
 void check_comparable(const std::string& folder, const RunConfig& config,
                       const std::string& other_folder, const RunConfig& other,
-                      std::int64_t characters) {
-  if (config.data.characters != characters) {
-    throw InputError(
-        fmt::format("{} was trained on a text of {} characters, and --data has {}: give that text",
-                    folder, config.data.characters, characters));
+                      std::int64_t tokens) {
+  if (config.training.tokenizer != other.training.tokenizer) {
+    throw InputError(fmt::format("{} has the tokenizer {} and {} {}: give runs of one", folder,
+                                 config.training.tokenizer, other_folder,
+                                 other.training.tokenizer));
+  }
+  if (config.data.tokens != tokens) {
+    throw InputError(fmt::format(
+        "{} was trained on a text of {} {}s, and --data has {}: give that text", folder,
+        config.data.tokens, config.training.tokenizer == "byte" ? "byte" : "character", tokens));
   }
   if (!config.training.start_token) {
     throw InputError(
@@ -42,13 +47,13 @@ void check_comparable(const std::string& folder, const RunConfig& config,
   }
 }
 
-std::vector<PlannedRun> given_runs(const PlanRequest& request, std::int64_t characters) {
+std::vector<PlannedRun> given_runs(const PlanRequest& request, std::int64_t tokens) {
   std::vector<PlannedRun> runs;
   std::set<std::string> ids;
   const auto add = [&](const std::string& folder, RunRole role) {
     const RunConfig config = load_config(RunFolder(folder));
     const std::string& first = request.runs.front();
-    check_comparable(folder, config, first, load_config(RunFolder(first)), characters);
+    check_comparable(folder, config, first, load_config(RunFolder(first)), tokens);
     PlannedRun run;
     run.role = role;
     run.objective = config.model.objective;
@@ -161,8 +166,8 @@ void add_runs(Plan& plan, const PlanRequest& request) {
   }
 }
 
-void take_runs(Plan& plan, const PlanRequest& request, std::int64_t characters) {
-  plan.runs = given_runs(request, characters);
+void take_runs(Plan& plan, const PlanRequest& request, std::int64_t tokens) {
+  plan.runs = given_runs(request, tokens);
   plan.preset = "as the runs";
   plan.seeds.clear();
   for (const PlannedRun& run : plan.runs) {

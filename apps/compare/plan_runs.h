@@ -20,7 +20,7 @@ void add_runs(Plan& plan, const PlanRequest& request);
 // Leaves the ablations out again, and says why.
 void drop_ablations(Plan& plan, const std::string& why);
 // Fills plan.runs and plan.seeds with the runs that were given. InputError where they do not
-// compare. characters: of the text.
-void take_runs(Plan& plan, const PlanRequest& request, std::int64_t characters);
+// compare. tokens: of the text.
+void take_runs(Plan& plan, const PlanRequest& request, std::int64_t tokens);
 
 }  // namespace masque

@@ -1,11 +1,13 @@
 #include "apps/compare/texts.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "apps/compare/flops.h"
-#include "apps/data_fetch.h"
 #include "apps/environment.h"
+#include "apps/own_text.h"
 #include "models/copied_spans.h"
 #include "models/ngram.h"
 #include "models/run.h"
@@ -39,17 +41,18 @@ ScoredSplit score(const char* name, const std::vector<std::int32_t>& tokens, std
   return split;
 }
 
+RunConfig config_of_first(const Plan& plan) {
+  const PlannedRun& first = plan.runs.front();
+  return first.given ? load_config(RunFolder(first.folder)) : config_of(plan, first, {});
+}
+
 }  // namespace
 
-CompareTexts::CompareTexts(const Plan& plan) : CompareTexts(plan, read_text(plan.data)) {}
+CompareTexts::CompareTexts(const Plan& plan) : CompareTexts(plan, config_of_first(plan)) {}
 
-CompareTexts::CompareTexts(const Plan& plan, const std::string& content)
-    : text{plan.data, 0, Tokenizer::from_text(content), {}} {
-  text.tokens = text.tokenizer.encode(content);
-  text.characters = static_cast<std::int64_t>(text.tokens.size());
-  const PlannedRun& first = plan.runs.front();
-  const RunConfig config =
-      first.given ? load_config(RunFolder(first.folder)) : config_of(plan, first, {});
+CompareTexts::CompareTexts(const Plan& plan, const RunConfig& config)
+    : text(plan.data, config.training.tokenizer,
+           read_corpus(plan.data, config.training.tokenizer).text) {
   splits = split_tokens(text.tokens, config.training.train_fraction, config.training.val_fraction);
   const std::int64_t T = config.model.context;
   const EvaluationPlan& evaluation = plan.evaluation;
@@ -66,12 +69,14 @@ Json setting_of(const Plan& plan, const CompareTexts& texts, const Device& devic
   const std::vector<std::uint8_t> excluded = texts.text.tokenizer.excluded();
   const ScoredSplit& scored = texts.test;
   const EvaluationPlan& evaluation = plan.evaluation;
+  const Tokenizer& tokenizer = texts.text.tokenizer;
   return Json{{"environment", environment(device)},
               {"data",
                {{"file", fs::path(plan.data).filename().string()},
-                {"characters", texts.text.characters},
-                {"sha256", sha256_of(plan.data)},
-                {"vocab_size", texts.text.tokenizer.vocab_size()},
+                {fmt::format("{}s", tokenizer.unit()), texts.text.size()},
+                {"tokenizer", tokenizer.kind()},
+                {"sha256", sha256_of_data(plan.data, tokenizer.kind())},
+                {"vocab_size", tokenizer.vocab_size()},
                 {"train", train.size()},
                 {"val", val.size()},
                 {"test", test.size()},

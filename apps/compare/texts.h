@@ -17,13 +17,13 @@ struct CompareTexts {
   Splits splits;
   ScoredSplit train, val, test;  // of train a part; their tokens lie in `splits`
 
-  // InputError as read_text, and where a split is shorter than a window.
+  // InputError as read_corpus, and where a split is shorter than a window.
   explicit CompareTexts(const Plan& plan);
   CompareTexts(const CompareTexts&) = delete;  // they point into it
   CompareTexts& operator=(const CompareTexts&) = delete;
 
  private:
-  CompareTexts(const Plan& plan, const std::string& content);
+  CompareTexts(const Plan& plan, const RunConfig& config);
 };
 
 // environment, data, protocol and baselines of docs/compare-format.md.

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "apps/compare/flops.h"
 #include "apps/json.h"
@@ -37,10 +38,15 @@ double median(std::vector<double> values) {
 
 }  // namespace
 
+CompareText::CompareText(std::string path, const std::string& kind, const std::string& text)
+    : file(std::move(path)),
+      tokenizer(Tokenizer::make(kind, text)),
+      tokens(tokenizer.encode(text)) {}
+
 int train_or_resume(const fs::path& folder, RunConfig config, const CompareText& text,
                     const Device& device) {
   config.model.vocab_size = text.tokenizer.vocab_size();
-  config.data = {text.file, text.characters};
+  config.data = {text.file, text.size()};
   const RunFolder run_folder(folder);
   // What was interrupted before its first checkpoint has nothing worth keeping.
   const bool resume = !run_folder.steps().empty();

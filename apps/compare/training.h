@@ -15,10 +15,12 @@ namespace masque {
 
 // The text that a comparison is about.
 struct CompareText {
-  std::string file;
-  std::int64_t characters = 0;
+  std::string file;  // or folder
   Tokenizer tokenizer;
   std::vector<std::int32_t> tokens;
+
+  CompareText(std::string path, const std::string& kind, const std::string& text);
+  std::int64_t size() const { return static_cast<std::int64_t>(tokens.size()); }
 };
 
 // Trains a run to its last step: from nothing, or from the last checkpoint of an interrupted one.

@@ -97,6 +97,12 @@ Json described(const Run& run, const std::string& id, const Manner& manner,
           {"prompt", prompt}};
 }
 
+// A character a token, so that the viewer finds each in its place: where several tokens write one
+// character, all but the first are U+2060, which shows nothing.
+std::string in_places(const Tokenizer& tokenizer, std::span<const std::int32_t> ids) {
+  return with_blanks(tokenizer, ids, "\u2060");
+}
+
 // Frames of one text as it is written.
 class Frames {
  public:
@@ -130,7 +136,7 @@ class Frames {
   void add(std::int64_t step, std::span<const std::int32_t> ids,
            const std::vector<std::size_t>& fresh) {
     frames_.push_back({{"step", step},
-                       {"text", with_blanks(tokenizer_, ids)},
+                       {"text", in_places(tokenizer_, ids)},
                        {"fresh", fresh},
                        {"confidence", Json::array()}});
   }
@@ -181,14 +187,14 @@ Json write_generations(Run& run, const std::string& id, const WritingTask& task)
   const Ids prompt = prompt_of(run, task);
   for (const Manner& manner : manners(run)) {
     list.push_back(
-        generation(run, id, manner, canvas(run, prompt), run.tokenizer.decode(prompt), task));
+        generation(run, id, manner, canvas(run, prompt), in_places(run.tokenizer, prompt), task));
   }
   if (run.config.model.objective == ObjectiveKind::llada) {
     const Ids start = passage(run, task);
     Manner manner{"LLaDA fills blanks, most confident first", "low_confidence", 0, 1};
     manner.steps =
         std::max<std::int64_t>(1, std::count(start.begin(), start.end(), Tokenizer::kMask));
-    list.push_back(generation(run, id, manner, start, with_blanks(run.tokenizer, start), task));
+    list.push_back(generation(run, id, manner, start, in_places(run.tokenizer, start), task));
   }
   return list;
 }

@@ -76,9 +76,17 @@ Table headline_table(const Results& results) {
       "number. {}; {}.",
       fixed(protocol.number("draws"), 0), protocol.text("checkpoint"), results.provenance(),
       results.windows());
-  table.columns = {{"model", true}, {"estimator", true}, {"order", true},    {"bound", true},
-                   {"nats"},        {"across seeds"},    {"bits/character"}, {"perplexity"},
-                   {"windows"},     {"other text"},      {"by seed"}};
+  table.columns = {{"model", true},
+                   {"estimator", true},
+                   {"order", true},
+                   {"bound", true},
+                   {"nats"},
+                   {"across seeds"},
+                   {"bits/" + results.unit()},
+                   {"perplexity"},
+                   {"windows"},
+                   {"other text"},
+                   {"by seed"}};
   for (const Baseline& baseline : baselines_of(results)) {
     table.rows.push_back({{baseline.name, "counts of train", "–", bound_name("exact"),
                            signed_value("exact", baseline.nats, 4), "–",

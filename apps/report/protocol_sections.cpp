@@ -189,9 +189,10 @@ Section protocol_section(const Results& results) {
   section.blocks.push_back(Paragraph{"Made by this command:"});
   section.blocks.push_back(Code{root.text("command")});
   const double leakage = root["data"].number("leakage32");
-  section.blocks.push_back(Paragraph{
-      fmt::format("The text: {} characters, {} of the test split's 32-grams are also in train.",
-                  count(root["data"].number("characters")), percent(leakage, 2))});
+  section.blocks.push_back(
+      Paragraph{fmt::format("The text: {} {}s, {} of the test split's 32-grams are also in train.",
+                            count(root["data"].number((results.unit() + "s").c_str())),
+                            results.unit(), percent(leakage, 2))});
   section.blocks.push_back(settings_table(
       root["data"], "The data. train, val and test in tokens; leakage32 is a share."));
   section.blocks.push_back(settings_table(

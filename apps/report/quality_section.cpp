@@ -39,8 +39,7 @@ Table judge_table(const std::vector<Field>& sets, const std::string& source) {
   table.caption = fmt::format(
       "Judges in nats a token: an AR of another seed, and a Kneser–Ney n-gram fitted on val, "
       "neither of them compared here. The value of real text is the one to reach, not to beat: "
-      "below it is blander, not better; read it with the entropy (of characters, nats). One value "
-      "a "
+      "below it is blander, not better; read it with the entropy (of tokens, nats). One value a "
       "set of texts, no interval. {}",
       source);
   return table;
@@ -71,7 +70,7 @@ Table diversity_table(const std::vector<Field>& sets, const std::string& source)
   table.caption = fmt::format(
       "Distinct-n: share of different n-grams. JS-n: Jensen–Shannon divergence of n-grams to the "
       "test text, nats; the row of real text is its floor. Novelty: share of 16-grams that train "
-      "lacks. Longest copy: characters found in train, mean. Repetition: share of 8-grams seen "
+      "lacks. Longest copy: tokens found in train, mean. Repetition: share of 8-grams seen "
       "before in the same text. One value a set of texts, no interval. {}",
       source);
   return table;
@@ -126,16 +125,15 @@ Figure front_figure(const std::vector<Field>& sets, const std::string& source) {
   Figure figure;
   figure.name = "front";
   for (const Measure& measure : kMeasures) {
-    figure.views.push_back(
-        {measure.label,
-         {Plot{fmt::format("front-{}", measure.name),
-               fmt::format("The judge's value against {}", measure.label),
-               "One line a strategy of LLaDA; AR and real text as dashed lines",
-               front(sets, measure, "judge_ar", "AR judge, nats a token")},
-          Plot{fmt::format("entropy-{}", measure.name),
-               fmt::format("Entropy of characters against {}", measure.label),
-               "One line a strategy of LLaDA; AR and real text as dashed lines",
-               front(sets, measure, "entropy", "entropy of characters, nats")}}});
+    figure.views.push_back({measure.label,
+                            {Plot{fmt::format("front-{}", measure.name),
+                                  fmt::format("The judge's value against {}", measure.label),
+                                  "One line a strategy of LLaDA; AR and real text as dashed lines",
+                                  front(sets, measure, "judge_ar", "AR judge, nats a token")},
+                             Plot{fmt::format("entropy-{}", measure.name),
+                                  fmt::format("Entropy of tokens against {}", measure.label),
+                                  "One line a strategy of LLaDA; AR and real text as dashed lines",
+                                  front(sets, measure, "entropy", "entropy of tokens, nats")}}});
   }
   figure.caption = fmt::format(
       "What speed costs: each line is a strategy of LLaDA at several numbers of steps; dashed, AR "

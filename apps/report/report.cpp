@@ -5,11 +5,12 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "apps/flags.h"
 #include "apps/report/render.h"
 #include "apps/report/sections.h"
 #include "apps/report/svg.h"
 #include "kernels/backend.h"
-#include "models/dataset.h"
+#include "models/corpus.h"
 #include "models/files.h"
 
 namespace masque {
@@ -70,7 +71,9 @@ void add_report_command(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("report", "Make the pages of a comparison again, from its results.json");
   command->footer("Example:\n  masque report comparisons/first");
-  command->add_option("FOLDER", *folder, "What masque compare wrote")->required();
+  command->add_option("FOLDER", *folder, "What masque compare wrote")
+      ->type_name(kFolder)
+      ->required();
   command->callback([folder] { report_folder(*folder); });
 }
 

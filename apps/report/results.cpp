@@ -101,6 +101,10 @@ std::string Results::file() const {
   return std::filesystem::path(root_["data"].text("file")).filename().string();
 }
 
+std::string Results::unit() const {
+  return root_["data"].has("bytes") ? "byte" : "character";
+}
+
 std::string Results::windows() const {
   const Field protocol = root_["protocol"];
   const double windows = protocol.has("windows") ? protocol.number("windows") : 0;

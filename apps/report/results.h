@@ -63,6 +63,7 @@ class Results {
 
   std::string split() const;
   std::string file() const;  // of the data, without its folders
+  std::string unit() const;  // what a token is: character or byte
   // test split, 872 windows of 128 tokens
   std::string windows() const;
   // "seeds 1, 2; config 0a1b2c (LLaDA), 3d4e5f (AR)"

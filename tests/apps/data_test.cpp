@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "kernels/backend.h"
-#include "models/dataset.h"
+#include "models/corpus.h"
 #include "models/source.h"
 #include "models/utf8.h"
 #include "tests/support/catch.h"
@@ -102,7 +102,7 @@ TEST_CASE("data fetch verifies what curl brought", "[cpu]") {
 
   outcome = shell.data({"fetch", "moby-dick"});
   CHECK(outcome.code == 2);
-  CHECK_THAT(outcome.err, Contains("unknown text \"moby-dick\""));
+  CHECK_THAT(outcome.err, Contains("NAME moby-dick: must be tinyshakespeare"));
 
   spill(shell.path("data") / "tinyshakespeare.txt", "mine\n");
   outcome = shell.data({"fetch", "tinyshakespeare"});
@@ -167,7 +167,7 @@ TEST_CASE("data info --json prints one object, with nested masks", "[cpu]") {
       shell.data({"info", "text.txt", "--json", "--train-fraction", "0.9"});
   REQUIRE(outcome.code == 0);
   const auto json = nlohmann::json::parse(outcome.out);
-  CHECK(json["characters"] == 20000);
+  CHECK(json["tokens"] == 20000);
   CHECK(json["splits"]["train"]["tokens"] == 18000);
   CHECK(json["splits"]["val"]["sequences"] == 16);
   CHECK(json["splits"]["test"]["tokens"] == 0);
@@ -206,7 +206,8 @@ TEST_CASE("data info refuses what is no text", "[cpu]") {
   };
   refused({"info", "none.txt"}, "no data file \"none.txt\"");
   refused({"info", "empty.txt"}, "empty.txt is empty");
-  refused({"info", "bytes.txt"}, "byte 1 cannot start a character");
+  refused({"info", "bytes.txt"},
+          "byte 1 (0xFF) cannot start a character: save it as UTF-8, or give --tokenizer byte");
   refused({"info", "bin"}, "bin is a folder");
   refused({"info", "text.txt", "--context", "0"}, "--context 0");
   refused({"info", "text.txt", "--train-fraction", "0.9", "--val-fraction", "0.2"},

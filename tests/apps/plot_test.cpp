@@ -76,7 +76,7 @@ TEST_CASE("masque plot tells runs of one kind apart, and says what does not comp
   log_folder(scratch / "b/run", ObjectiveKind::ar, 40, {{10, 1.9, 2.1}});
   const fs::path other = log_folder(scratch / "c", ObjectiveKind::ar, 40, {{10, 1.9, 2.2}});
   auto config = nlohmann::json::parse(slurp(other / "config.json"));
-  config["data"]["characters"] = 5000;
+  config["data"]["tokens"] = 5000;
   spill(other / "config.json", config.dump());
   const std::string svg = drawn(scratch, {"a/run", "b/run", "c"});
   CHECK_THAT(svg, Contains("a/run = 2.0000<") && Contains("b/run = 2.1000<"));

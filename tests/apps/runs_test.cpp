@@ -209,7 +209,7 @@ TEST_CASE("masque runs says what numbers do not compare", "[cpu]") {
   CHECK_THAT(result.out, Contains("evaluations, on 64 x 128 tokens") && !Contains("compares only"));
   Json config = Json::parse(slurp(other / "config.json"));
   config["training"]["eval_windows"] = 0;
-  config["data"]["characters"] = 12345;
+  config["data"]["tokens"] = 12345;
   spill(other / "config.json", config.dump());
   result = run_program(MASQUE_BINARY, {"runs", scratch.path().string()});
   INFO(result.out);

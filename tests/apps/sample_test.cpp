@@ -137,10 +137,10 @@ TEST_CASE("sample refuses what it cannot do in one line", "[sample][cpu]") {
   CHECK_THAT(refusal(llada, {"--prompt", "the king", "--length", "3"}), Contains("8 characters"));
   CHECK_THAT(refusal(llada, {"--length", "17"}), Contains("1 to 16"));
   CHECK_THAT(refusal(llada, {"--template", "th\u00e9 _"}), Contains("position 2"));
-  CHECK_THAT(refusal(llada, {"--prompt", "a", "--template", "b_"}), Contains("excludes"));
+  CHECK_THAT(refusal(llada, {"--prompt", "a", "--template", "b_"}), Contains("exclude each other"));
   CHECK_THAT(refusal(llada, {"--steps", "0"}), Contains("--steps 0"));
   CHECK_THAT(refusal(llada, {"--n", "0"}), Contains("--n 0"));
-  CHECK_THAT(refusal(llada, {"--strategy", "best"}), Contains("choose ancestral, random, low_"));
+  CHECK_THAT(refusal(llada, {"--strategy", "best"}), Contains("There are ancestral, random, low_"));
   CHECK_THAT(refusal(llada, {"--temperature", "-1"}), Contains("temperature is -1"));
   CHECK_THAT(refusal(llada, {"--top-p", "1.5"}), Contains("top-p is 1.5"));
   CHECK_THAT(refusal(ar, {"--template", "a_b"}), Contains("cannot fill blanks"));

@@ -52,7 +52,7 @@ TEST_CASE("a run folder holds what the contract says", "[cpu]") {
   CHECK(config["model"]["objective"] == "llada");
   CHECK(config["model"]["mlp_width"] == 48);  // resolved
   CHECK(config["training"]["accumulation"] == 2);
-  CHECK(config["data"]["characters"] == 3000);
+  CHECK(config["data"]["tokens"] == 3000);
   CHECK(Json::parse(slurp(run / "environment.json")).contains("commit"));
   CHECK(fs::exists(run / "samples" / "step_30.txt"));
   CHECK(fs::read_symlink(run / "checkpoints" / "last") == "step_30");
@@ -155,7 +155,8 @@ TEST_CASE("resuming refuses other settings, other text and a finished run", "[cp
     CHECK_THAT(result.err, Catch::Contains(says));
   };
   refused({}, "its 30 steps are done; give --steps N");
-  refused({"--set", "lr=1e-4"}, "--resume: takes objective, preset, keys and seed from the run");
+  refused({"--set", "lr=1e-4"},
+          "--resume: takes objective, tokenizer, preset, keys and seed from the run");
   spill(scratch / "other.txt", Source().generate(2000, 2));
   refused({"--steps", "40", "--data", (scratch / "other.txt").string()},
           "has 2000 characters, but the run was trained on 3000");

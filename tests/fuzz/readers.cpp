@@ -20,6 +20,7 @@
 #include "apps/report/sections.h"
 #include "core/check.h"
 #include "models/config.h"
+#include "models/corpus.h"
 #include "models/dataset.h"
 #include "models/files.h"
 #include "models/manifest.h"
@@ -28,6 +29,7 @@
 #include "models/tokenizer.h"
 #include "models/trainer.h"
 #include "tests/support/compare_results.h"
+#include "models/utf8.h"
 
 namespace masque {
 namespace {
@@ -73,7 +75,7 @@ void read_tokenizer(const fs::path& file) {
   const Tokenizer tokenizer = Tokenizer::load(file);
   std::vector<std::int32_t> all;
   for (std::int32_t id = Tokenizer::kSpecials; id < tokenizer.vocab_size(); ++id) all.push_back(id);
-  require(tokenizer.encode(tokenizer.decode(all)) == all);
+  if (!tokenizer.bytes()) require(tokenizer.encode(tokenizer.decode(all)) == all);
 }
 
 void read_config(const fs::path& file) {
@@ -87,10 +89,15 @@ void read_state(const fs::path& file) {
 }
 
 void read_corpus(const fs::path& file) {
-  const std::string text = read_text(file);
+  const Tokenizer bytes = Tokenizer::of_bytes();
+  const std::string any = read_corpus(file, "byte").text;
+  require(bytes.encode(any).size() == any.size());
+  require(!find_fault(bytes.decode(bytes.encode(any))));
+  const std::string text = read_corpus(file, "char").text;
+  require(text == any);
   const Tokenizer tokenizer = Tokenizer::from_text(text);
   const std::vector<std::int32_t> tokens = tokenizer.encode(text);
-  require(tokenizer.decode(tokens) == text);
+  require(tokenizer.decode(tokens) == text && bytes.decode(bytes.encode(text)) == text);
   std::int64_t scored = 0;
   for (const Window& window : cover(static_cast<std::int64_t>(tokens.size()), 4)) {
     scored += window.length - window.scored_from;

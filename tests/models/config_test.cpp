@@ -1,6 +1,8 @@
 #include "models/config.h"
 
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
 
 #include "kernels/backend.h"
 #include "models/schedule.h"
@@ -44,6 +46,37 @@ TEST_CASE("what a key cannot be is refused in one line", "[cpu]") {
   CHECK(message_of("norm=batchnorm") == "norm = \"batchnorm\": must be one of layernorm, rmsnorm");
   CHECK(message_of("bias=1") == "bias = 1: must be true or false");
   CHECK(message_of("vocab_size=70") == "--set vocab_size: it follows from the data");
+}
+
+TEST_CASE("every assignable key can be assigned", "[cpu]") {
+  const RunConfig config;
+  std::set<std::string> names;
+  for (std::string key : assignable_keys()) {
+    INFO(key);
+    const std::string name = key.substr(0, key.find('='));
+    names.insert(name);
+    const nlohmann::json json = to_json(config);
+    const auto value = json["model"].contains(name) ? json["model"][name] : json["training"][name];
+    if (name == key) key += "=" + value.dump();
+    RunConfig changed = config;
+    CHECK_NOTHROW(set_key(changed, key));
+  }
+  const nlohmann::json json = to_json(config);
+  CHECK(names.size() ==
+        json["model"].size() + json["training"].size() - 2);  // objective, vocab_size
+}
+
+TEST_CASE("a run of an older version has its tokens and its tokenizer", "[cpu]") {
+  RunConfig config;
+  config.model.vocab_size = 69;
+  config.data = {"text.txt", 1000};
+  nlohmann::json json = to_json(resolve(config));
+  CHECK(json["training"]["tokenizer"] == "char");
+  CHECK(config_from_json(json).data.tokens == 1000);
+  json["data"] = {{"file", "text.txt"}, {"characters", 1000}};
+  json["training"].erase("tokenizer");
+  CHECK(config_from_json(json).data.tokens == 1000);
+  CHECK(config_from_json(json).training.tokenizer == "char");
 }
 
 TEST_CASE("rules that span keys are checked", "[cpu]") {

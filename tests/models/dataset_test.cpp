@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <map>
 #include <numeric>
 #include <set>
@@ -11,7 +10,6 @@
 #include "models/config.h"
 #include "models/tokenizer.h"
 #include "tests/support/catch.h"
-#include "tests/support/scratch.h"
 
 using Catch::Matchers::Contains;
 
@@ -200,29 +198,33 @@ TEST_CASE("sequences refuse a text shorter than a window", "[cpu]") {
   CHECK(Sequences(tokens, 7, 0, 1).count() == 1);
 }
 
-TEST_CASE("data files are found and checked", "[cpu]") {
-  const test::Scratch folder;
-  const auto write = [&](const char* name, const std::string& content) {
-    test::spill(folder / name, content);
-    return folder / name;
+TEST_CASE("splits too short for a sequence are refused with numbers and a mend", "[cpu]") {
+  TrainingConfig training;
+  const auto reason = [&](std::int64_t tokens, std::int64_t length, bool and_test = false) {
+    try {
+      require_sequences(split_tokens(ramp(tokens), training), training, length, and_test);
+    } catch (const InputError& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
   };
-  CHECK(read_text(write("good.txt", "né\n")) == "né\n");
-  CHECK_THROWS_AS(read_text(write("empty.txt", "")), InputError);
-  CHECK_THROWS_WITH(read_text(folder / "empty.txt"), Contains("empty.txt is empty"));
-  CHECK_THROWS_WITH(read_text(write("latin1.txt", "n\xe9\n")),
-                    Contains("latin1.txt: the text is not UTF-8: byte 1 "));
-  CHECK_THROWS_WITH(read_text(folder.path()), Contains("is a folder"));
-  CHECK_THROWS_WITH(read_text(folder / "none.txt"), Contains("cannot read"));
-
-  CHECK(find_data((folder / "good.txt").string()) == folder / "good.txt");
-  CHECK_THROWS_AS(find_data("masque_no_such_file.txt"), InputError);
-  CHECK_THROWS_WITH(find_data("masque_no_such_file.txt"),
-                    Contains("\"masque_no_such_file.txt\"") &&
-                        Contains("../shared/data/masque_no_such_file.txt") &&
-                        Contains("masque data fetch"));
-  ::setenv("MASQUE_DATA_DIR", folder.path().c_str(), 1);
-  CHECK(find_data("good.txt") == folder / "good.txt");
-  ::unsetenv("MASQUE_DATA_DIR");
+  CHECK(reason(1280, 128) == "accepted");
+  CHECK(reason(1270, 128) ==
+        "the val split has 127 tokens, fewer than one sequence of 128: give a text of at least "
+        "1280 tokens, or shorter sequences by --preset or --set context=64");
+  CHECK(reason(20, 16) ==
+        "the val split has 2 tokens, fewer than one sequence of 16: give a text of at least 160 "
+        "tokens");
+  training.val_fraction = 0;
+  CHECK(reason(20, 16) == "accepted");
+  CHECK_THAT(reason(20, 16, true),
+             Contains("the test split has 4 tokens") && Contains("at least 80 tokens"));
+  training.data_fraction = 0.5;
+  CHECK_THAT(reason(20, 16),
+             Contains("the train split has 8 tokens") && Contains("at least 40 tokens"));
+  training.train_fraction = 1;
+  CHECK_THAT(reason(40, 16, true), Contains("the test split has 0 tokens") &&
+                                       Contains("lower train_fraction or val_fraction"));
 }
 
 }  // namespace

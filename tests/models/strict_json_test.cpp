@@ -137,8 +137,8 @@ TEST_CASE("config.json of a stranger: types and sizes", "[cpu]") {
     return std::string("accepted");
   };
   CHECK_THAT(reason("data", "file", 7), Contains("data.file 7"));
-  CHECK_THAT(reason("data", "characters", "x"), Contains("data.characters \"x\""));
-  CHECK_THAT(reason("data", "characters", -1), Contains("data.characters -1"));
+  CHECK_THAT(reason("data", "tokens", "x"), Contains("data.tokens \"x\""));
+  CHECK_THAT(reason("data", "tokens", -1), Contains("data.tokens -1"));
   CHECK_THAT(reason("model", "width", 1'000'000'000), Contains("must be at most"));
   CHECK_THAT(reason("model", "context", 1e300), Contains("context"));
   CHECK_THAT(reason("model", "layers", 18446744073709551615ULL), Contains("layers"));

@@ -298,7 +298,7 @@ TEST_CASE("a split shorter than a window is refused with the mend", "[cpu]") {
   RunConfig config = small_config(ObjectiveKind::llada);
   config.model.context = 128;  // the val split has 100
   CHECK_THROWS_WITH(make_trainer(config),
-                    Catch::Contains("val split has 100 tokens, fewer than a window of 128"));
+                    Catch::Contains("val split has 100 tokens, fewer than one sequence of 128"));
 }
 
 }  // namespace
