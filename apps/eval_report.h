@@ -12,6 +12,7 @@ namespace masque {
 
 struct EvalReport {
   std::string run, objective, estimator, split, checkpoint;
+  bool ema = false;                  // of the checkpoint, the averaged weights
   std::optional<std::string> order;  // nelbo has none
   Likelihood likelihood;
   std::optional<Likelihood> mixture;      // chain, random: of the same orders
