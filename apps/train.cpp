@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/common.h"
+#include "apps/hints.h"
 #include "apps/presets.h"
 #include "apps/step_time.h"
 #include "apps/training_run.h"
@@ -31,7 +32,8 @@ constexpr const char* kFooter =
     "  masque train runs/llada --objective llada --data tinyshakespeare.txt --preset quick\n"
     "  masque train runs/ar --objective ar --data tinyshakespeare.txt --preset quick --set "
     "lr=2e-3\n"
-    "  masque train runs/llada --resume --steps 3200";
+    "  masque train runs/llada --resume --steps 3200\n"
+    "Ctrl-C saves and ends; kill -USR1 PID saves and goes on.";
 
 RunConfig configured(const TrainOptions& options) {
   RunConfig config =
@@ -74,21 +76,22 @@ void describe_run(const RunConfig& config, Trainer& trainer) {
              static_cast<double>(training.steps * tokens) /
                  static_cast<double>(trainer.sequences_per_epoch() * model.context),
              describe(parameters.device()), state_bytes / (1 << 20));
+  for (const std::string& hint : hints(config)) fmt::print(stderr, "hint: {}\n", hint);
 }
 
 // A few steps in memory: what a run would be, take and need. Writes nothing.
 void dry_run(const RunConfig& config, Trainer& trainer) {
   describe_run(config, trainer);
-  const std::int64_t steps = config.training.steps;
   const double seconds = seconds_per_step(trainer);
-  fmt::print(stderr,
-             "activations {:.0f} MiB; a step takes {:.3f} s, {} tokens/s: about {} in all\n",
-             static_cast<double>(trainer.activation_bytes()) / (1 << 20), seconds,
-             grouped(static_cast<std::int64_t>(
-                 static_cast<double>(config.training.batch * config.training.accumulation *
-                                     config.model.context) /
-                 seconds)),
-             duration(seconds * static_cast<double>(steps)));
+  fmt::print(
+      stderr,
+      "activations {:.0f} MiB; a step takes {:.3f} s, {} tokens/s: about {} with evaluations\n",
+      static_cast<double>(trainer.activation_bytes()) / (1 << 20), seconds,
+      grouped(static_cast<std::int64_t>(
+          static_cast<double>(config.training.batch * config.training.accumulation *
+                              config.model.context) /
+          seconds)),
+      duration(run_seconds(config, config.training.steps, seconds)));
   fmt::print("{}\n", to_json(config).dump(2));
 }
 
