@@ -20,6 +20,7 @@ namespace {
 
 std::atomic<int> caught_signal = 0;
 std::atomic<std::int64_t> caught_at = 0;  // nanoseconds
+std::atomic<bool> save_requested = false;
 
 void on_signal(int signal) {
   timespec now{};
@@ -29,12 +30,12 @@ void on_signal(int signal) {
   if (caught_signal.compare_exchange_strong(none, signal)) {
     caught_at = at;
   } else if (at - caught_at > 1'000'000'000L) {
+    leave_status_line();
     std::signal(signal, SIG_DFL);
     std::raise(signal);
   }
 }
 
-constexpr int kBarWidth = 24;
 constexpr const char* kSpins = "10000";  // some microseconds
 
 }  // namespace
@@ -92,50 +93,6 @@ void wait_briefly(char** argv) {
   execv("/proc/self/exe", argv);  // where that fails, the program goes on as it is
 }
 
-Progress::Progress(std::int64_t total, std::int64_t done)
-    : total_(total),
-      first_(done),
-      terminal_(isatty(STDERR_FILENO) == 1),
-      start_(std::chrono::steady_clock::now()),
-      last_draw_(start_) {}
-
-Progress::~Progress() {
-  clear();
-}
-
-double Progress::seconds() const {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-}
-
-std::string Progress::eta(std::int64_t done) const {
-  if (done <= first_) return "?";
-  return duration(seconds() / static_cast<double>(done - first_) *
-                  static_cast<double>(total_ - done));
-}
-
-void Progress::update(std::int64_t done, const std::string& note) {
-  if (!terminal_) return;
-  const auto now = std::chrono::steady_clock::now();
-  if (drawn_ && done < total_ && now - last_draw_ < std::chrono::milliseconds(100)) return;
-  last_draw_ = now;
-  drawn_ = true;
-  const auto filled = static_cast<int>(kBarWidth * done / std::max<std::int64_t>(1, total_));
-  std::string bar;
-  for (int i = 0; i < kBarWidth; ++i) bar += i < filled ? "█" : "░";
-  fmt::print(stderr, "\r\033[K{} {}/{}  {}  ETA {}", bar, done, total_, note, eta(done));
-  std::fflush(stderr);
-}
-
-void Progress::clear() {
-  if (drawn_) fmt::print(stderr, "\r\033[K");
-  drawn_ = false;
-}
-
-void Progress::line(const std::string& text) {
-  clear();
-  fmt::print(stderr, "{}\n", text);
-}
-
 std::string duration(double seconds) {
   const auto whole = static_cast<std::int64_t>(std::max(0.0, seconds) + 0.5);
   if (whole < 60) return fmt::format("{}s", whole);
@@ -159,6 +116,14 @@ void catch_interrupts() {
 
 int interrupt_signal() {
   return caught_signal;
+}
+
+void catch_save_requests() {
+  std::signal(SIGUSR1, [](int) { save_requested = true; });
+}
+
+bool take_save_request() {
+  return save_requested.exchange(false);
 }
 
 }  // namespace masque

@@ -1,12 +1,12 @@
-// What the programs and their subcommands share: parsing, common flags, progress, interruption.
+// What the programs and their subcommands share: parsing, common flags, signals.
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 
+#include "apps/progress.h"
 #include "core/device.h"
 
 namespace masque {
@@ -32,28 +32,6 @@ int run_app(CLI::App& app, int argc, char** argv);
 // (docs/decisions/0005).
 void wait_briefly(char** argv);
 
-// Progress on stderr: a bar with rate and ETA on a terminal; elsewhere whatever lines the caller
-// prints.
-class Progress {
- public:
-  explicit Progress(std::int64_t total, std::int64_t done = 0);
-  ~Progress();
-  // Redraws the bar at most ten times a second. note: what stands behind it. No-op off a terminal.
-  void update(std::int64_t done, const std::string& note);
-  // A line above the bar.
-  void line(const std::string& text);
-  bool on_terminal() const { return terminal_; }
-  // "3m12s" from here to the end at the rate so far.
-  std::string eta(std::int64_t done) const;
-  double seconds() const;
-
- private:
-  void clear();
-  std::int64_t total_, first_;
-  bool terminal_, drawn_ = false;
-  std::chrono::steady_clock::time_point start_, last_draw_;
-};
-
 std::string duration(double seconds);      // 42s, 3m12s, 2h05m
 std::string grouped(std::int64_t number);  // 1,115,394
 
@@ -62,5 +40,9 @@ std::string grouped(std::int64_t number);  // 1,115,394
 // and then its group.
 void catch_interrupts();
 int interrupt_signal();  // 0, SIGINT or SIGTERM
+
+// SIGUSR1 asks for a save; the answer, true at most once for each time that it was asked.
+void catch_save_requests();
+bool take_save_request();
 
 }  // namespace masque

@@ -37,7 +37,7 @@ struct EvalOptions {
   std::optional<std::string> estimator, order;
   std::optional<std::int64_t> draws;
   std::int64_t batch = 32, windows = 0;
-  bool json = false, curves = false;
+  bool ema = false, json = false, curves = false;
   CommonOptions common;
 };
 
@@ -204,7 +204,8 @@ void evaluate(const EvalOptions& options) {
   const Device device = apply(options.common);
   const RunConfig config = load_config(RunFolder(options.run));
   const Plan plan = make_plan(options, config.model.objective);
-  const Run run = load_run(options.run, options.checkpoint, device);
+  Run run = load_run(options.run, options.checkpoint, device);
+  if (options.ema) use_ema(run);
   const EvalText text = read_split(options, config, run.tokenizer);
 
   LikelihoodOptions how;
@@ -246,6 +247,7 @@ void evaluate(const EvalOptions& options) {
   if (plan.order) report.order = name_of(*plan.order);
   report.split = options.split;
   report.checkpoint = run.checkpoint;
+  report.ema = options.ema;
   report.window_length = config.model.context;
   report.draws = plan.draws;
   report.seed = how.seed;
@@ -289,6 +291,7 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--batch", options->batch, "Sequences a forward")->capture_default_str();
   command->add_flag("--curves", options->curves,
                     "Print the loss by tokens masked and by position (--json always has both)");
+  command->add_flag("--ema", options->ema, "The average of the weights, of a run trained with one");
   command->add_flag("--json", options->json, "One JSON object on stdout");
   add_common_options(*command, options->common);
   command->callback([options] { evaluate(*options); });

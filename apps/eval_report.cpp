@@ -122,6 +122,7 @@ Json to_json(const EvalReport& report) {
           {"draws", report.draws},
           {"split", report.split},
           {"checkpoint", report.checkpoint},
+          {"ema", report.ema},
           {"seed", report.seed},
           {"seconds", report.seconds},
           {"unigram", report.unigram ? Json(*report.unigram) : Json()},
@@ -136,8 +137,8 @@ void print(const EvalReport& report, bool curves) {
   const double nats = likelihood.nats_per_token;
   const std::string bound = report.bound();
   const char* sign = bound == "upper" ? "≤" : " ";
-  fmt::print("{}  {} {}, {}, {} split\n", report.run, report.objective, report.estimator,
-             report.checkpoint, report.split);
+  fmt::print("{}  {} {}, {}{}, {} split\n", report.run, report.objective, report.estimator,
+             report.checkpoint, report.ema ? " averaged" : "", report.split);
   row("nats per token", fmt::format("{} {:.4f}  ({})", sign, nats, kind_of(report)));
   if (bound != "exact") {
     row("  estimate", fmt::format("  {}  (95%, {})", range(likelihood.ci95),

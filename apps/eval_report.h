@@ -12,6 +12,7 @@ namespace masque {
 
 struct EvalReport {
   std::string run, objective, estimator, split, checkpoint;
+  bool ema = false;                  // of the checkpoint, the averaged weights
   std::optional<std::string> order;  // nelbo has none
   std::string unit;                  // what a token is: character or byte
   std::int64_t bytes = 0;            // of UTF-8, of the tokens that are scored

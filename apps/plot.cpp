@@ -102,6 +102,10 @@ void require_points(const Curve& curve, const std::vector<LogPoint>& points, con
     throw InputError(fmt::format("{}: has no val split (val_fraction is 0): give --split train",
                                  curve.log.folder.string()));
   }
+  if (std::string(split) == "ema" && training.ema == 0) {
+    throw InputError(fmt::format("{}: was trained without an EMA of its weights (ema is 0)",
+                                 curve.log.folder.string()));
+  }
   throw InputError(fmt::format(
       "{}: has no evaluation of {} yet at step {} (eval_every is {}): wait, or leave it out",
       curve.log.folder.string(), split, curve.log.steps, training.eval_every));
@@ -134,11 +138,26 @@ const LogPoint& lowest(const std::vector<LogPoint>& points) {
   });
 }
 
-// split: val or train.
+const std::vector<LogPoint>& points_of(const RunLog& log, const std::string& split) {
+  if (split == "ema") return log.val_ema;
+  return split == "val" ? log.val : log.train;
+}
+
+// What --split shows. split: val, ema or train.
+bool shows(const PlotOptions& options, const std::string& split) {
+  return options.split == split || (options.split == "both" && split != "ema");
+}
+
+const char* name_of_split(const std::string& chosen) {
+  if (chosen == "both") return "val, dashed of train";
+  if (chosen == "ema") return "val by the averaged weights";
+  return chosen == "val" ? "val" : "train";
+}
+
 void add_series(report::Chart& chart, const Curve& curve, const char* split,
                 const PlotOptions& options) {
   const bool val = std::string(split) == "val", only = options.split == split;  // of a run
-  const std::vector<LogPoint>& points = val ? curve.log.val : curve.log.train;
+  const std::vector<LogPoint>& points = points_of(curve.log, split);
   require_points(curve, points, split);
   const LogPoint& best = lowest(points);
   report::Series series = series_of(curve, points, options.x);
@@ -165,8 +184,7 @@ std::string y_label(const std::vector<Curve>& curves, const std::string& split) 
     alike =
         alike && val_windows(config) == val_windows(first) && val_text(config) == val_text(first);
   }
-  std::string label =
-      fmt::format("nats a token of {}", split == "both" ? "val, dashed of train" : split);
+  std::string label = fmt::format("nats a token of {}", name_of_split(split));
   if (alike) label += fmt::format(" ({} tokens)", val_windows(first));
   if (exact) label += ": = exact (AR)";
   if (upper) label += fmt::format("{} ≤ an upper bound (LLaDA)", exact ? "," : ":");
@@ -188,10 +206,8 @@ report::Plot plot_of(const std::vector<Curve>& curves, const PlotOptions& option
   chart.y_label = y_label(curves, options.split);
   std::string description;
   for (const Curve& curve : curves) {
-    for (const char* split : {"val", "train"}) {
-      if (options.split == "both" || options.split == split) {
-        add_series(chart, curve, split, options);
-      }
+    for (const char* split : {"val", "ema", "train"}) {
+      if (shows(options, split)) add_series(chart, curve, split, options);
     }
     if (const LogPoint* best = curve.log.best()) {
       description +=
@@ -199,7 +215,8 @@ report::Plot plot_of(const std::vector<Curve>& curves, const PlotOptions& option
                       report::nats(best->loss), report::count(static_cast<double>(best->step)));
     }
   }
-  const std::string splits = options.split == "both" ? "val and train" : options.split;
+  const std::string splits =
+      options.split == "both" ? "val and train" : name_of_split(options.split);
   return {"curves", fmt::format("Loss of {} against {}", splits, chart.x_label),
           description + "Evaluations during training; the number of a curve is its lowest.", chart};
 }
@@ -235,8 +252,10 @@ void add_plot_command(CLI::App& app) {
   takes_one_of(command->add_option("--x", options->x, "What the curves run along"),
                {"step", "tokens", "epoch", "seconds"})
       ->capture_default_str();
-  takes_one_of(command->add_option("--split", options->split, "train is measured as val is"),
-               {"val", "train", "both"})
+  takes_one_of(
+      command->add_option("--split", options->split,
+                          "train is measured as val is; ema is val by the averaged weights"),
+      {"val", "train", "both", "ema"})
       ->capture_default_str();
   command->callback([options] { plot(*options); });
 }

@@ -52,6 +52,7 @@ class Reader {
     point.seconds += before_;
     const std::string split = line["split"];
     if (split == "val") log_.val.push_back(point);
+    if (split == "val_ema") log_.val_ema.push_back(point);
     if (split == "train_windows") log_.train.push_back(point);
     if (const double rate = number_at(line, "tokens_per_second"); std::isfinite(rate)) {
       rates_.push_back(rate);
@@ -132,6 +133,14 @@ void read_config(const fs::path& file, RunLog& log) {
   }
 }
 
+const LogPoint* lowest(const std::vector<LogPoint>& points) {
+  const LogPoint* least = nullptr;
+  for (const LogPoint& point : points) {
+    if (std::isfinite(point.loss) && (least == nullptr || point.loss < least->loss)) least = &point;
+  }
+  return least;
+}
+
 void find_below(const fs::path& folder, int depth, std::vector<fs::path>& found) {
   if (looks_like_run(folder)) {
     found.push_back(folder);
@@ -152,11 +161,11 @@ void find_below(const fs::path& folder, int depth, std::vector<fs::path>& found)
 }  // namespace
 
 const LogPoint* RunLog::best() const {
-  const LogPoint* least = nullptr;
-  for (const LogPoint& point : val) {
-    if (std::isfinite(point.loss) && (least == nullptr || point.loss < least->loss)) least = &point;
-  }
-  return least;
+  return lowest(val);
+}
+
+const LogPoint* RunLog::best_ema() const {
+  return lowest(val_ema);
 }
 
 RunLog read_run_log(const fs::path& folder) {

@@ -27,6 +27,7 @@ struct RunLog {
   std::filesystem::path folder;
   std::optional<RunConfig> config;   // nothing where it is damaged
   std::vector<LogPoint> train, val;  // evaluations of these splits, by step
+  std::vector<LogPoint> val_ema;     // of val by the averaged weights
   LogPoint last;                     // the newest line
   std::int64_t steps = 0;            // done: logged or saved
   double tokens_per_second = std::numeric_limits<double>::quiet_NaN();  // median of the log's
@@ -34,6 +35,7 @@ struct RunLog {
   std::vector<std::string> problems;   // what is wrong, a sentence each
 
   const LogPoint* best() const;  // the lowest val; null where there is none
+  const LogPoint* best_ema() const;
 };
 
 // Never fails: what cannot be read is in `problems`.

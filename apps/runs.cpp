@@ -152,6 +152,13 @@ void print_rows(const std::vector<Row>& rows) {
   add(columns, "at", "step", [](const Row& row) {
     return row.log.best() == nullptr ? std::string(kNoCell) : grouped(row.log.best()->step);
   });
+  if (std::any_of(rows.begin(), rows.end(),
+                  [](const Row& row) { return row.log.best_ema() != nullptr; })) {
+    add(columns, "best val", "of EMA", [](const Row& row) {
+      const LogPoint* best = row.log.best_ema();
+      return best == nullptr ? std::string(kNoCell) : report::nats(best->loss);
+    });
+  }
   add(columns, "tokens", "a second",
       [](const Row& row) { return report::count(row.log.tokens_per_second); });
   add(columns, "", "age", [](const Row& row) { return age_of(row.age); });
@@ -211,6 +218,7 @@ Json to_json(const Row& row) {
       {"seconds", number(log.last.seconds)},
       {"best_val", best == nullptr ? Json() : Json(best->loss)},
       {"best_step", best == nullptr ? Json() : Json(best->step)},
+      {"best_val_ema", log.best_ema() == nullptr ? Json() : Json(log.best_ema()->loss)},
       {"last_val", log.val.empty() ? Json() : number(log.val.back().loss)},
       {"last_train", log.train.empty() ? Json() : number(log.train.back().loss)},
       {"tokens_per_second", number(log.tokens_per_second)},

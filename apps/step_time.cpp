@@ -6,25 +6,55 @@
 namespace masque {
 namespace {
 
-constexpr std::int64_t kWarmup = 2;
-constexpr double kTimedSeconds = 1;
+constexpr double kForwardShare = 1.0 / 3;  // of a step: forward, and a backward of twice the work
+
+// Tokens that an evaluation reads of a split that is `share` of the text.
+double evaluated_tokens(const RunConfig& config, double share) {
+  const TrainingConfig& training = config.training;
+  const auto context = static_cast<double>(config.model.context);
+  double windows = share * static_cast<double>(config.data.tokens) / context;
+  if (training.eval_windows > 0) {
+    windows = std::min(windows, static_cast<double>(training.eval_windows));
+  }
+  const bool ar = config.model.objective == ObjectiveKind::ar;
+  return windows * context * (ar ? 1 : static_cast<double>(training.eval_draws));
+}
 
 }  // namespace
 
+void StepTime::note(double seconds) {
+  if (steps_++ >= kWarmup) timed_seconds_ += seconds;
+}
+
+double StepTime::seconds() const {
+  return timed_seconds_ / static_cast<double>(std::max<std::int64_t>(1, steps_ - kWarmup));
+}
+
 double seconds_per_step(Trainer& trainer) {
-  const std::int64_t steps = trainer.steps();
-  while (trainer.steps_done() < std::min(kWarmup, steps - 1)) trainer.step();
-  trainer.metrics();
-  const auto start = std::chrono::steady_clock::now();
+  StepTime time;
   double seconds = 0;
-  int timed = 0;
-  do {
+  while (!time.known() && trainer.steps_done() < trainer.steps()) {
+    const auto start = std::chrono::steady_clock::now();
     trainer.step();
-    ++timed;
     trainer.metrics();  // waits
     seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  } while (seconds < kTimedSeconds && trainer.steps_done() < steps);
-  return seconds / timed;
+    time.note(seconds);
+  }
+  return time.seconds() > 0 ? time.seconds() : seconds;
+}
+
+double run_seconds(const RunConfig& config, std::int64_t steps, double seconds_per_step) {
+  const TrainingConfig& training = config.training;
+  const double step_tokens =
+      static_cast<double>(training.batch * training.accumulation * config.model.context);
+  const double times = training.ema > 0 ? 2 : 1;  // of val: the averaged weights beside
+  const double evaluation =
+      evaluated_tokens(config, training.train_fraction * training.data_fraction) +
+      times * evaluated_tokens(config, training.val_fraction);
+  const auto evaluations =
+      static_cast<double>((steps + training.eval_every - 1) / training.eval_every);
+  return seconds_per_step *
+         (static_cast<double>(steps) + evaluations * kForwardShare * evaluation / step_tokens);
 }
 
 std::optional<double> StepClock::note(double seconds, bool waited) {

@@ -8,6 +8,7 @@
 
 #include "apps/common.h"
 #include "apps/flags.h"
+#include "apps/hints.h"
 #include "apps/memory_forecast.h"
 #include "apps/own_text.h"
 #include "apps/presets.h"
@@ -36,7 +37,8 @@ constexpr const char* kFooter =
     "  masque train runs/ar --objective ar --data tinyshakespeare.txt --preset quick --set "
     "lr=2e-3\n"
     "  masque train runs/notes --objective llada --data notes/ --tokenizer byte --preset tiny\n"
-    "  masque train runs/llada --resume --steps 3200";
+    "  masque train runs/llada --resume --steps 3200\n"
+    "Ctrl-C saves and ends; kill -USR1 PID saves and goes on.";
 // From so many characters on, bytes may serve better.
 constexpr std::size_t kManyCharacters = 5000;
 
@@ -103,6 +105,7 @@ void describe_run(const RunConfig& config, Trainer& trainer, const MemoryForecas
              static_cast<double>(training.steps * tokens) /
                  static_cast<double>(trainer.sequences_per_epoch() * model.context),
              describe(parameters.device()), describe(memory));
+  for (const std::string& hint : hints(config)) fmt::print(stderr, "hint: {}\n", hint);
 }
 
 // A few steps in memory: what a run would be, take and need. Writes nothing.
@@ -112,13 +115,12 @@ void dry_run(const RunConfig& config, Trainer& trainer) {
   const MemoryForecast memory =
       forecast_memory(config, trainer.transformer().device(), ForecastAt::running);
   describe_run(config, trainer, memory);
-  fmt::print(stderr, "a step takes {:.3f} s, {} tokens/s: about {} in all, evaluations aside\n",
-             seconds,
+  fmt::print(stderr, "a step takes {:.3f} s, {} tokens/s: about {} with evaluations\n", seconds,
              grouped(static_cast<std::int64_t>(
                  static_cast<double>(config.training.batch * config.training.accumulation *
                                      config.model.context) /
                  seconds)),
-             duration(seconds * static_cast<double>(steps)));
+             duration(run_seconds(config, steps, seconds)));
   fmt::print(stderr, "{}", to_table(memory));
   nlohmann::ordered_json json = to_json(config);
   json["dry_run"] = {{"seconds_per_step", seconds}, {"memory", to_json(memory)}};
@@ -161,21 +163,13 @@ TrainingText read_training_text(const TrainOptions& options, const RunFolder& fo
 }
 
 // Says what a user may not have meant.
-void warn_of_text(const RunConfig& config, const Tokenizer& tokenizer, const Trainer& trainer) {
+void warn_of_text(const Tokenizer& tokenizer) {
   const std::size_t characters = tokenizer.symbols().size();
   if (characters >= kManyCharacters) {
     fmt::print(
         stderr,
         "note: {} different characters, most of them rare; --tokenizer byte has 256 tokens\n",
         grouped(static_cast<std::int64_t>(characters)));
-  }
-  const std::int64_t sequences = trainer.sequences_per_epoch();
-  const std::int64_t read = config.training.batch * config.training.accumulation;
-  if (sequences < read) {
-    fmt::print(stderr,
-               "note: the train split is {} sequence{} of {} and a step reads {}: the model will "
-               "learn it by heart; give more text\n",
-               sequences, sequences == 1 ? "" : "s", config.model.context, read);
   }
 }
 
@@ -195,7 +189,7 @@ int train(const TrainOptions& options) {
   const MemoryForecast memory = forecast_memory(config, device, ForecastAt::before);
   require_memory(memory);
   Trainer trainer(config, text.tokenizer, std::move(text.splits), device);
-  if (!options.resume) warn_of_text(config, text.tokenizer, trainer);
+  if (!options.resume) warn_of_text(text.tokenizer);
   if (options.dry_run) {
     dry_run(config, trainer);
     return 0;

@@ -9,14 +9,11 @@
 #include <utility>
 
 #include "apps/environment.h"
-#include "apps/json.h"
 #include "apps/machine.h"
-#include "apps/memory_forecast.h"
 #include "core/check.h"
 #include "core/out_of_memory.h"
 #include "core/products.h"
 #include "models/corpus.h"
-#include "models/device_sampler.h"
 #include "models/files.h"
 
 namespace masque {
@@ -24,9 +21,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kShownCharacters = 80;  // of a sample, in the log
-constexpr std::int64_t kMostTimesBack = 3;    // from one stretch of steps
-constexpr double kLongRun = 60;               // seconds, from which on its length is foretold
+constexpr std::int64_t kMostTimesBack = 3;  // from one stretch of steps
 
 }  // namespace
 
@@ -97,6 +92,7 @@ void TrainingRun::reuse_products() {
 int TrainingRun::go() {
   const TrainingConfig& training = config_.training;
   catch_interrupts();
+  catch_save_requests();
   while (trainer_.steps_done() < training.steps && interrupt_signal() == 0) {
     const auto start = std::chrono::steady_clock::now();
     trainer_.step();
@@ -107,12 +103,13 @@ int TrainingRun::go() {
     };
     const bool any_due =
         due(training.log_every) || due(training.eval_every) || due(training.save_every);
-    const bool looks = any_due || !on_gpu(device_);  // waits for a GPU, so there only now and then
+    save_requested_ = save_requested_ || take_save_request();
+    // Waits for a GPU, so there only now and then.
+    const bool looks = any_due || save_requested_ || !on_gpu(device_) || !step_time_.known();
     if (looks) metrics_ = trainer_.metrics();
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     step_seconds_ += seconds;
-    if (const auto known = clock_.note(seconds, looks)) foretell(*known);
     if (looks) {
       const LossWatch::Verdict verdict = watch_.note(step, metrics_);
       if (verdict != LossWatch::Verdict::good) {
@@ -121,15 +118,18 @@ int TrainingRun::go() {
       }
     }
     if (any_due) report_skipped();
-    progress_.update(step, fmt::format("loss {:.3f}", metrics_.loss));
+    if (looks) estimate(seconds);
+    if (looks) show_status();
+    progress_.update(step, status_);
     if (due(training.log_every)) log();
     if (due(training.eval_every)) evaluate();
     // Not while numbers go wrong: what is kept stays good.
-    save_wanted_ = save_wanted_ || due(training.save_every);
+    save_wanted_ = save_wanted_ || save_requested_ || due(training.save_every);
     const bool well = watch_.good_step() == step || step == training.steps;
     if (save_wanted_ && well) {
       if (saved_step_ != step) save(!trainer_.has_val());
-      save_wanted_ = false;
+      if (save_requested_) progress_.line(fmt::format("step {}: saving, as SIGUSR1 asked", step));
+      save_wanted_ = save_requested_ = false;
     }
   }
   if (interrupt_signal() == 0) {
@@ -147,102 +147,6 @@ int TrainingRun::go() {
     progress_.line(fmt::format("go on with: masque train {} --resume", folder_.path().string()));
   }
   return 128 + interrupt_signal();
-}
-
-void TrainingRun::foretell(double seconds_per_step) {
-  const double left =
-      seconds_per_step * static_cast<double>(config_.training.steps - trainer_.steps_done());
-  if (log_ == Log::brief || left < kLongRun) return;
-  progress_.line(fmt::format("a step takes {:.3f} s: about {} to go, evaluations aside; {}",
-                             seconds_per_step, duration(left),
-                             describe(forecast_memory(config_, device_, ForecastAt::running))));
-}
-
-void TrainingRun::report_skipped() {
-  if (metrics_.skipped == skipped_) return;
-  progress_.line(fmt::format("step {}: the gradient was not finite, {} update{} skipped",
-                             trainer_.steps_done(), metrics_.skipped - skipped_,
-                             metrics_.skipped - skipped_ == 1 ? "" : "s"));
-  skipped_ = metrics_.skipped;
-}
-
-void TrainingRun::log() {
-  const std::int64_t step = trainer_.steps_done();
-  const double rate = static_cast<double>(trainer_.tokens_seen() - logged_tokens_) / step_seconds_;
-  write_metrics({{"split", "train"},
-                 {"loss", number(metrics_.loss)},
-                 {"accuracy", metrics_.accuracy},
-                 {"lr", metrics_.lr},
-                 {"grad_norm", number(metrics_.grad_norm)},
-                 {"tokens_per_second", rate}});
-  if (!progress_.on_terminal() && log_ == Log::full) {
-    progress_.line(fmt::format(
-        "step {:>6}/{}  loss {:.4f}  accuracy {:.3f}  lr {:.2e}  grad norm {:.3f}  {:>7} tokens/s  "
-        "ETA {}",
-        step, config_.training.steps, metrics_.loss, metrics_.accuracy, metrics_.lr,
-        metrics_.grad_norm, grouped(static_cast<std::int64_t>(rate)), progress_.eta(step)));
-  }
-  step_seconds_ = 0;
-  logged_tokens_ = trainer_.tokens_seen();
-}
-
-void TrainingRun::evaluate() {
-  const bool ar = config_.model.objective == ObjectiveKind::ar;
-  // "train" lines are the steps' own batches; "train_windows" is the split measured as val is.
-  const Evaluation train = trainer_.evaluate("train");
-  write_metrics(
-      {{"split", "train_windows"}, {"loss", number(train.loss)}, {"accuracy", train.accuracy}});
-  const char* bound = ar ? "exact" : "nelbo ≤";
-  std::string text =
-      fmt::format("step {:>6}  {} train {:.4f}", trainer_.steps_done(), bound, train.loss);
-  bool best = false;
-  if (trainer_.has_val()) {
-    const Evaluation val = trainer_.evaluate("val");
-    write_metrics({{"split", "val"}, {"loss", number(val.loss)}, {"accuracy", val.accuracy}});
-    best = trainer_.note_val(val.loss);
-    text += fmt::format("  val {:.4f} nats a token, accuracy {:.3f}{}", val.loss, val.accuracy,
-                        best ? "  (best so far)" : "");
-  }
-  if (log_ == Log::full || trainer_.steps_done() == config_.training.steps) progress_.line(text);
-  if (log_ == Log::full) sample();
-  if (best) save(true);
-}
-
-void TrainingRun::sample() {
-  const ModelConfig& model = config_.model;
-  const std::vector<std::uint8_t> excluded = tokenizer_.excluded();
-  DrawOptions draw;
-  draw.seed = config_.training.seed;
-  SampleResult result;
-  std::size_t skip = 0;
-  if (model.objective == ObjectiveKind::ar) {
-    // Without [START] a run begins from a line break, as nanoGPT's sample.py does.
-    std::vector<std::int32_t> prompt{Tokenizer::kStart};
-    if (!config_.training.start_token)
-      prompt = {tokenizer_.line_break().value_or(Tokenizer::kSpecials)};
-    skip = config_.training.start_token ? 1 : 0;
-    result = generate_ar(trainer_.network(), 1, prompt, model.context - 1, excluded, draw);
-  } else {
-    SampleOptions options;
-    options.strategy = "ancestral";
-    options.steps = std::max<std::int64_t>(1, model.context / 2);
-    options.draw = draw;
-    result = generate_llada(
-        trainer_.network(),
-        std::vector<std::int32_t>(static_cast<std::size_t>(model.context), Tokenizer::kMask),
-        model.context, excluded, options);
-  }
-  const auto ids = std::span<const std::int32_t>(result.ids).subspan(skip);
-  const std::string text = tokenizer_.decode(ids);
-  attempt(told_samples_, [&] {
-    write_file(folder_.samples() / fmt::format("step_{}.txt", trainer_.steps_done()), text + "\n");
-  });
-  events_.sample(trainer_.steps_done(), text);
-  std::string line = tokenizer_.decode(ids.first(std::min(ids.size(), kShownCharacters)));
-  for (std::size_t at = 0; (at = line.find('\n', at)) != std::string::npos; at += 3) {
-    line.replace(at, 1, " / ");
-  }
-  progress_.line("  sample: " + line);
 }
 
 void TrainingRun::save(bool best) {
@@ -265,19 +169,6 @@ void TrainingRun::finish() {
                                folder_.metrics().string(), metrics_file_.kept()));
   }
   writer_.finish();
-}
-
-template <class Work>
-void TrainingRun::attempt(bool& told, Work work) {
-  try {
-    work();
-    told = false;
-  } catch (const Error& error) {
-    if (!std::exchange(told, true)) {
-      progress_.line(
-          fmt::format("step {}: {}; training goes on", trainer_.steps_done(), error.what()));
-    }
-  }
 }
 
 void TrainingRun::go_back(LossWatch::Verdict verdict) {
@@ -313,21 +204,6 @@ void TrainingRun::go_back(LossWatch::Verdict verdict) {
   attempt(told_metrics_, [&] { drop_later_metrics(); });
   progress_.line(fmt::format("step {}: {}: back to step {}, and on with other data", step, what,
                              trainer_.steps_done()));
-}
-
-void TrainingRun::write_metrics(const Json& line) {
-  Json full = {{"step", trainer_.steps_done()},
-               {"tokens", trainer_.tokens_seen()},
-               {"epoch", trainer_.epoch()},
-               {"seconds", seconds_before_ + progress_.seconds()}};
-  full.update(line);
-  attempt(told_metrics_, [&] { metrics_file_.append(full.dump()); });
-  events_.metrics(full);
-}
-
-RunEvents TrainingRun::events(std::optional<std::int64_t> resumed_at) {
-  return RunEvents(folder_, config_, resumed_at,
-                   [this](const std::string& line) { progress_.line(line); });
 }
 
 }  // namespace masque

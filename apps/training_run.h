@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -28,17 +29,21 @@ class TrainingRun {
 
   void create();  // a new folder, locked, with config, tokenizer and environment
   void reopen();  // an old one: drops what metrics.jsonl says of steps after the trainer's
-  // Trains to the last step; 0, or 130 or 143 when interrupted, saved either way. What cannot be
-  // written is told of and does not end it; Error where it cannot be saved at the end, and where
-  // the numbers go wrong again and again.
+  // Trains to the last step; 0, or 130 or 143 when interrupted, saved either way. SIGUSR1 saves and
+  // goes on. What cannot be written is told of and does not end it; Error where it cannot be saved
+  // at the end, and where the numbers go wrong again and again.
   int go();
 
  private:
   void foretell(double seconds_per_step);
   void report_skipped();
+  void estimate(double seconds_of_step);  // says once how long it will take, where that is long
+  void show_status();
   void go_back(LossWatch::Verdict verdict);
   void log();
+  double tokens_per_second() const;  // since the last log
   void evaluate();
+  double log_evaluation(const char* split, const Evaluation& evaluation);  // its loss
   void sample();
   void save(bool best);
   void reuse_products();
@@ -48,8 +53,7 @@ class TrainingRun {
   double drop_later_metrics();
   void finish();
   // Runs work; an Error is told once, until it works again. told: whether it was.
-  template <class Work>
-  void attempt(bool& told, Work work);
+  void attempt(bool& told, const std::function<void()>& work);
   RunEvents events(std::optional<std::int64_t> resumed_at);
 
   RunFolder folder_;
@@ -69,11 +73,14 @@ class TrainingRun {
   std::int64_t times_back_ = 0;     // without reaching further than before
   std::int64_t furthest_step_ = 0;  // from which it went back
   double seconds_before_ = 0;       // of earlier sittings
+  StepTime step_time_;
   double step_seconds_ = 0;         // in steps since the last log
   std::int64_t logged_tokens_ = 0;  // seen at the last log
   std::int64_t saved_step_ = -1;
-  bool save_wanted_ = false;  // at the next step at which all is well
-  std::int64_t skipped_ = 0;  // updates that were reported as skipped
+  bool save_wanted_ = false;     // at the next step at which all is well
+  bool save_requested_ = false;  // and by SIGUSR1
+  std::int64_t skipped_ = 0;     // updates that were reported as skipped
+  std::string status_, val_;     // what the terminal's line says of the last step, and of val
   std::string saved_products_;
   bool told_metrics_ = false, told_samples_ = false, told_products_ = false;  // as not written
 };

@@ -95,11 +95,17 @@ void ParameterStore::write(const Parameter& parameter, std::int64_t first,
 }
 
 std::vector<double> ParameterStore::read(const Parameter& parameter) const {
+  return read(parameter, masters_.data());
+}
+
+std::vector<double> ParameterStore::read(const Parameter& parameter, const void* arena) const {
   return std::visit(
       [&](auto on) {
         using Param = param_t<typename decltype(on)::real>;
         std::vector<Param> values(static_cast<std::size_t>(parameter.shape.count()));
-        copy_to_host(device_, values.data(), parameter.master.data, values.size() * sizeof(Param));
+        copy_to_host(device_, values.data(),
+                     static_cast<const Param*>(arena) + offset_of(parameter),
+                     values.size() * sizeof(Param));
         return std::vector<double>(values.begin(), values.end());
       },
       device_);
@@ -108,6 +114,21 @@ std::vector<double> ParameterStore::read(const Parameter& parameter) const {
 std::int64_t ParameterStore::offset_of(const Parameter& parameter) const {
   const auto bytes = static_cast<std::byte*>(parameter.master.data) - masters_.data();
   return bytes / static_cast<std::int64_t>(size_of(parameter.master.dtype));
+}
+
+ParameterCopy::ParameterCopy(ParameterStore& store) : store_(store) {
+  const auto count = static_cast<std::size_t>(store.arena_count());
+  const Device& device = store.device();
+  masters_ = Memory(device, count * size_of(param_dtype(device)), "a copy of the weights");
+  copy_on_device(device, masters_.data(), store.masters(), masters_.size());
+  if (store.computes() == nullptr) return;
+  computes_ = Memory(device, count * size_of(activation_dtype(device)), "a copy of the weights");
+  copy_on_device(device, computes_.data(), store.computes(), computes_.size());
+}
+
+void ParameterCopy::restore() const {
+  copy_on_device(store_.device(), store_.masters(), masters_.data(), masters_.size());
+  copy_on_device(store_.device(), store_.computes(), computes_.data(), computes_.size());
 }
 
 }  // namespace masque

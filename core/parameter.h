@@ -39,6 +39,8 @@ class ParameterStore {
   // Of the parameter's values those from `first` on.
   void write(const Parameter& parameter, std::int64_t first, std::span<const double> values);
   std::vector<double> read(const Parameter& parameter) const;
+  // The same from an arena laid out as the masters are, such as of moments.
+  std::vector<double> read(const Parameter& parameter, const void* arena) const;
 
   std::deque<Parameter>& parameters() { return parameters_; }
   const std::deque<Parameter>& parameters() const { return parameters_; }
@@ -56,6 +58,17 @@ class ParameterStore {
   std::deque<Parameter> parameters_;
   Memory masters_, grads_, computes_;
   std::int64_t count_ = 0, arena_count_ = 0, matrix_count_ = 0;
+};
+
+// What the parameters of a store are, kept on their device.
+class ParameterCopy {
+ public:
+  explicit ParameterCopy(ParameterStore& store);
+  void restore() const;  // to the bit
+
+ private:
+  ParameterStore& store_;
+  Memory masters_, computes_;
 };
 
 }  // namespace masque

@@ -173,8 +173,9 @@ std::vector<Window> Trainer::evaluation_windows(std::int64_t tokens) const {
   return crops;
 }
 
-Evaluation Trainer::evaluate(const std::string& split) {
+Evaluation Trainer::evaluate(const std::string& split, Weights weights) {
   CHECK(split == "train" || split == "val", "trainer: split {} must be train or val", split);
+  if (weights == Weights::averaged) return evaluate_averaged(split);
   const std::vector<std::int32_t>& tokens = split == "train" ? splits_.train : splits_.val;
   LikelihoodOptions options;
   options.draws = config_.training.eval_draws;
@@ -185,6 +186,21 @@ Evaluation Trainer::evaluate(const std::string& split) {
   const auto estimate = transformer_.causal() ? exact_likelihood : nelbo_likelihood;
   const Likelihood likelihood = estimate(network_, tokens, windows, excluded_, options);
   return {likelihood.nats_per_token, likelihood.accuracy};
+}
+
+// The averages in the weights' place, and the weights' own bits back after it.
+Evaluation Trainer::evaluate_averaged(const std::string& split) {
+  ParameterStore& store = transformer_.parameters();
+  const auto arenas = optimizer_.arenas();
+  CHECK(arenas.count("ema") == 1, "trainer: no averaged weights where ema is {}",
+        config_.training.ema);
+  const ParameterCopy weights(store);
+  for (const Parameter& parameter : store.parameters()) {
+    store.write(parameter, store.read(parameter, arenas.at("ema")));
+  }
+  const Evaluation evaluation = evaluate(split);
+  weights.restore();
+  return evaluation;
 }
 
 double Trainer::epoch() const {

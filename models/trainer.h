@@ -65,8 +65,9 @@ class Trainer {
   void step();                  // one update, on a GPU not waited for; Error where steps are over
   StepMetrics metrics() const;  // of the last step; waits for it
   // nanoGPT's protocol (eval_crops): fresh random windows at each step; else the same windows and
-  // masks each time.
-  Evaluation evaluate(const std::string& split);  // "train" or "val"
+  // masks each time. split: "train" or "val".
+  enum class Weights { trained, averaged };  // averaged: their EMA, where it is on
+  Evaluation evaluate(const std::string& split, Weights weights = Weights::trained);
   bool has_val() const { return !splits_.val.empty(); }
 
   std::int64_t steps() const { return config_.training.steps; }
@@ -109,6 +110,7 @@ class Trainer {
   Totals* totals() const { return reinterpret_cast<Totals*>(device_totals_.data()); }
   StepState* state() const { return reinterpret_cast<StepState*>(device_batch_.data()); }
   std::vector<Window> evaluation_windows(std::int64_t tokens) const;
+  Evaluation evaluate_averaged(const std::string& split);
 
   RunConfig config_;
   std::vector<std::uint8_t> excluded_;

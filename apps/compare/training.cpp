@@ -93,6 +93,7 @@ Json run_facts(const fs::path& folder) {
       rates.push_back(json.value("tokens_per_second", 0.0));
       continue;
     }
+    if (split != "val" && split != "train_windows") continue;
     const double tokens = json.at("tokens");
     Json& point = points[step];
     point["step"] = step;

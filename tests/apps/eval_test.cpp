@@ -1,6 +1,8 @@
 // masque eval, as a user runs it.
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "models/source.h"
 #include "tests/support/small_run.h"
@@ -46,6 +48,28 @@ TEST_CASE("eval of an AR run is exact", "[eval][cpu]") {
 
   const ProcessResult text = run.masque("eval", {"--data", run.data()});
   CHECK_THAT(text.out, Contains("perplexity") && !Contains("≤"));
+}
+
+TEST_CASE("eval --ema gives what training logged of the averaged weights", "[eval][cpu]") {
+  const SmallRun run("ar", {"ema=0.5", "lr=1e-2", "warmup=0", "eval_windows=7"});
+  std::map<std::string, double> logged;  // of the last step
+  std::istringstream lines(slurp(run.file("run") / "metrics.jsonl"));
+  for (std::string line; std::getline(lines, line);) {
+    const Json json = Json::parse(line);
+    logged[json["split"]] = json["loss"];
+  }
+  const Arguments val = {"--checkpoint", "last", "--split", "val", "--windows", "7"};
+  Arguments averaged = val;
+  averaged.emplace_back("--ema");
+  CHECK(eval_json(run, val)["nats_per_token"] == logged.at("val"));
+  CHECK(eval_json(run, val)["ema"] == false);
+  CHECK(eval_json(run, averaged)["nats_per_token"] == logged.at("val_ema"));
+  CHECK(eval_json(run, averaged)["ema"] == true);
+  CHECK(logged.at("val") != logged.at("val_ema"));
+  CHECK_THAT(run.masque("eval", {"--ema"}).out, Contains("step_2 averaged, test split"));
+
+  const SmallRun plain("ar");
+  CHECK_THAT(refusal(plain, {"--ema"}), Contains("was trained without an EMA of its weights"));
 }
 
 TEST_CASE("eval of an AR run without [START] scores all but the first token", "[eval][cpu]") {

@@ -1,5 +1,6 @@
 // masque plot as a user runs it.
 #include <algorithm>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <string>
@@ -68,6 +69,24 @@ TEST_CASE("masque plot draws each run's val, exact or a bound, light and dark", 
   svg = drawn(scratch, {"right"}, {"--x", "seconds", "--split", "train"});
   CHECK_THAT(svg, Contains("seconds of training") && Contains("right = 1.4000<"));
   CHECK_THAT(drawn(scratch, {"right"}, {"--x", "epoch"}), Contains(">epochs<"));
+}
+
+TEST_CASE("masque plot draws val by the averaged weights, of runs that have them", "[cpu]") {
+  const Scratch scratch;
+  const fs::path run = log_folder(scratch / "run", ObjectiveKind::ar, 40, {{10, 1.9, 2.0}});
+  std::ofstream(run / "metrics.jsonl", std::ios::app)
+      << R"({"step":10,"split":"val_ema","loss":1.95})" << '\n'
+      << R"({"step":20,"split":"val_ema","loss":1.85})" << '\n';
+  const std::string svg = drawn(scratch, {"run"}, {"--split", "ema"});
+  CHECK_THAT(svg, Contains("run = 1.8500<") && Contains("nats a token of val by the averaged"));
+  CHECK(curve_sizes(svg, "ar") == std::vector<std::size_t>{2});
+  CHECK_THAT(drawn(scratch, {"run"}, {"--split", "both"}), !Contains("1.8500"));
+
+  log_folder(scratch / "plain", ObjectiveKind::ar, 40, {{10, 1.9, 2.0}});
+  const ProcessResult refused =
+      run_program(MASQUE_BINARY, {"plot", "plain", "--split", "ema"}, scratch.path());
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err, Contains("was trained without an EMA of its weights (ema is 0)"));
 }
 
 TEST_CASE("masque plot tells runs of one kind apart, and says what does not compare", "[cpu]") {

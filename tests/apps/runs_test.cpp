@@ -78,6 +78,25 @@ TEST_CASE("a log tells its evaluations, its rate and its time", "[cpu]") {
   CHECK(read_run_log(run).steps == 33);
 }
 
+TEST_CASE("the averaged weights' val is a column of its own, where a run has it", "[cpu]") {
+  const Scratch scratch;
+  log_folder(scratch / "plain", ObjectiveKind::ar, 40, {{10, 1.9, 2.0}});
+  const auto listed = [&](std::vector<std::string> options) {
+    options.insert(options.begin(), {"runs", scratch.path().string()});
+    return run_program(MASQUE_BINARY, options).out;
+  };
+  CHECK_THAT(listed({}), !Contains("of EMA"));
+  const fs::path run = log_folder(scratch / "run", ObjectiveKind::ar, 40, {{10, 1.9, 2.1}});
+  std::ofstream(run / "metrics.jsonl", std::ios::app)
+      << R"({"step":10,"split":"val_ema","loss":1.75})" << '\n'
+      << R"({"step":20,"split":"val_ema","loss":1.85})" << '\n';
+  CHECK_THAT(listed({}), Contains("of EMA") && Contains("1.7500"));
+  const Json json = Json::parse(listed({"--json"}));
+  CHECK(json["runs"][0]["best_val_ema"].is_null());
+  CHECK(json["runs"][1]["best_val_ema"] == 1.75);
+  CHECK(json["runs"][1]["best_val"] == 2.1);  // which stays that of the weights as trained
+}
+
 TEST_CASE("seconds go on over the sittings of older runs", "[cpu]") {
   const Scratch scratch;
   const fs::path run = log_folder(scratch / "run", ObjectiveKind::ar, 40, {});

@@ -69,7 +69,8 @@ TEST_CASE("a run folder holds what the contract says", "[cpu]") {
       for (const char* key : {"lr", "grad_norm", "tokens_per_second"}) CHECK(line.contains(key));
     }
   }
-  CHECK(splits == std::set<std::string>{"train", "train_windows", "val"});
+  CHECK(splits == std::set<std::string>{"train", "train_windows", "val", "val_ema"});
+  CHECK_THAT(result.err, Catch::Contains("  val ") && Catch::Contains("  ema "));
 }
 
 TEST_CASE("a resumed run equals an uninterrupted one in every saved byte", "[cpu]") {

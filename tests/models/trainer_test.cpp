@@ -294,6 +294,41 @@ TEST_CASE("the EMA starts from the weights and follows them", "[cpu]") {
   }
 }
 
+TEST_CASE("the averaged weights are evaluated as a model that has them is, and training goes on",
+          "[cpu]") {
+  const Device device =
+      GENERATE(Device(On<Cpu, float>{}), Device(On<Cpu, bf16>{}), Device(On<Cpu, double>{}));
+  RunConfig config = small_config(ObjectiveKind::llada);
+  config.training.ema = 0.7;
+  Trainer trainer = make_trainer(config, device), other = make_trainer(config, device);
+  const auto plain = [](Trainer& each) { return each.evaluate("val").loss; };
+  for (int step = 0; step < 3; ++step) {
+    trainer.step();
+    other.step();
+  }
+  const double trained = plain(trainer);
+  const double averaged = trainer.evaluate("val", Trainer::Weights::averaged).loss;
+  CHECK(averaged != trained);
+  CHECK(plain(trainer) == trained);
+  trainer.step();  // from the bits that it had
+  Trainer undisturbed = make_trainer(config, device);
+  for (int step = 0; step < 4; ++step) undisturbed.step();
+  CHECK(weights(trainer) == weights(undisturbed));
+
+  ParameterStore& store = other.transformer().parameters();
+  const void* const ema = other.optimizer().arenas().at("ema");
+  for (const Parameter& parameter : store.parameters()) {
+    store.write(parameter, store.read(parameter, ema));
+  }
+  CHECK(plain(other) == averaged);
+}
+
+TEST_CASE("averaged weights are refused where there are none", "[cpu]") {
+  Trainer trainer = make_trainer(small_config(ObjectiveKind::ar));
+  CHECK_THROWS_WITH(trainer.evaluate("val", Trainer::Weights::averaged),
+                    Catch::Contains("no averaged weights where ema is 0"));
+}
+
 TEST_CASE("a split shorter than a window is refused with the mend", "[cpu]") {
   RunConfig config = small_config(ObjectiveKind::llada);
   config.model.context = 128;  // the val split has 100

@@ -1,0 +1,22 @@
+# Installs models/*.h and the headers that they reach as masque/LAYER/NAME.h. Where the sources say
+# "core/tensor.h" they say "masque/core/tensor.h", so that no folder of the user's is taken for ours.
+# source, staging, include: set by the install script of CMakeLists.txt.
+cmake_minimum_required(VERSION 3.25)
+file(REMOVE_RECURSE ${staging})
+file(GLOB waiting RELATIVE ${source} ${source}/models/*.h)
+set(seen ${waiting})
+while(waiting)
+  list(POP_FRONT waiting header)
+  file(READ ${source}/${header} text)
+  string(REGEX MATCHALL "#include \"(kernels|core|models)/[^\"]+" lines "${text}")
+  foreach(line ${lines})
+    string(REPLACE "#include \"" "" other "${line}")
+    if(NOT other IN_LIST seen)
+      list(APPEND seen ${other})
+      list(APPEND waiting ${other})
+    endif()
+  endforeach()
+  string(REGEX REPLACE "(#include \")(kernels|core|models)/" "\\1masque/\\2/" text "${text}")
+  file(WRITE ${staging}/masque/${header} "${text}")
+endwhile()
+file(INSTALL ${staging}/masque DESTINATION ${CMAKE_INSTALL_PREFIX}/${include})

@@ -1,0 +1,120 @@
+#include "apps/progress.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <string_view>
+
+#include "apps/common.h"
+
+namespace masque {
+namespace {
+
+constexpr std::size_t kWidestBar = 24, kNarrowestBar = 8;
+constexpr std::size_t kFreeColumns = 3;       // at the end: the last, and a ^C echoed there
+constexpr const char* kEraseRest = "\033[K";  // of the row, from the cursor on
+constexpr auto kBetweenDraws = std::chrono::milliseconds(100);
+
+std::atomic<bool> status_stands = false;
+
+bool draws_in_place() {
+  const char* const kind = std::getenv("TERM");
+  return isatty(STDERR_FILENO) == 1 && (kind == nullptr || std::string_view(kind) != "dumb");
+}
+
+// Asked each time: windows are resized.
+std::size_t terminal_columns() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+// At once, so that a terminal never shows half of it.
+void write_out(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = write(STDERR_FILENO, text.data(), text.size());
+    if (count <= 0) return;  // nobody reads it
+    text.remove_prefix(static_cast<std::size_t>(count));
+  }
+}
+
+bool continues_character(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
+}
+
+// In code points.
+std::size_t length_of(std::string_view text) {
+  return text.size() -
+         static_cast<std::size_t>(std::count_if(text.begin(), text.end(), continues_character));
+}
+
+}  // namespace
+
+std::string status_line(std::int64_t done, std::int64_t total, const std::string& words,
+                        std::size_t columns) {
+  const std::size_t room = columns - std::min(columns, kFreeColumns), used = length_of(words) + 1;
+  std::string line;
+  if (room >= used + kNarrowestBar) {
+    const std::size_t width = std::min(kWidestBar, room - used);
+    const auto filled = static_cast<std::size_t>(static_cast<std::int64_t>(width) * done /
+                                                 std::max<std::int64_t>(1, total));
+    for (std::size_t i = 0; i < width; ++i) line += i < filled ? "█" : "░";
+    line += " ";
+  }
+  line += words;
+  while (length_of(line) > room) {
+    while (continues_character(line.back())) line.pop_back();
+    line.pop_back();
+  }
+  return line;
+}
+
+void leave_status_line() {
+  if (status_stands.exchange(false)) write_out("\n");
+}
+
+Progress::Progress(std::int64_t total, std::int64_t done)
+    : total_(total),
+      first_(done),
+      terminal_(draws_in_place()),
+      start_(std::chrono::steady_clock::now()),
+      last_draw_(start_) {}
+
+Progress::~Progress() {
+  if (status_.empty()) return;
+  write_out(fmt::format("\r{}", kEraseRest));
+  status_stands = false;
+}
+
+double Progress::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+}
+
+std::string Progress::eta(std::int64_t done) const {
+  if (done <= first_) return "?";
+  return duration(seconds() / static_cast<double>(done - first_) *
+                  static_cast<double>(total_ - done));
+}
+
+void Progress::update(std::int64_t done, const std::string& note) {
+  if (!terminal_) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (!status_.empty() && done < total_ && now - last_draw_ < kBetweenDraws) return;
+  last_draw_ = now;
+  const std::string words = fmt::format("{}/{}  ETA {}  {}", done, total_, eta(done), note);
+  status_ = status_line(done, total_, words, terminal_columns());
+  write_out(fmt::format("\r{}{}", status_, kEraseRest));
+  status_stands = true;
+}
+
+void Progress::line(const std::string& text) {
+  if (status_.empty()) return write_out(text + "\n");
+  // A row that the text fills needs no erasing, and some terminals would take its last sign.
+  const char* const erase = length_of(text) < terminal_columns() ? kEraseRest : "";
+  write_out(fmt::format("\r{}{}\n{}", text, erase, status_));
+}
+
+}  // namespace masque

@@ -1,0 +1,36 @@
+#include "models/generate_text.h"
+
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "core/check.h"
+#include "models/device_sampler.h"
+
+namespace masque {
+
+std::string generate_text(Network& network, const Tokenizer& tokenizer, const RunConfig& config,
+                          const std::string& prompt, const SampleOptions& options) {
+  const std::int64_t context = config.model.context;
+  std::vector<std::int32_t> ids = tokenizer.encode(prompt);
+  if (static_cast<std::int64_t>(ids.size()) >= context) {
+    throw InputError(fmt::format(
+        "the prompt has {} tokens and the model's context is {}: shorten it", ids.size(), context));
+  }
+  const std::vector<std::uint8_t> excluded = tokenizer.excluded();
+  if (config.model.objective == ObjectiveKind::llada) {
+    ids.resize(static_cast<std::size_t>(context), Tokenizer::kMask);
+    return tokenizer.decode(
+        generate_llada(network, std::move(ids), context, excluded, options).ids);
+  }
+  const std::size_t unwritten = config.training.start_token ? 1 : 0;
+  if (unwritten == 1) ids.insert(ids.begin(), Tokenizer::kStart);
+  // Without [START] a text begins from a line break, as nanoGPT's sample.py does.
+  if (ids.empty()) ids = {tokenizer.line_break().value_or(Tokenizer::kSpecials)};
+  const auto length = context - static_cast<std::int64_t>(ids.size() - unwritten);
+  const SampleResult result = generate_ar(network, 1, ids, length, excluded, options.draw);
+  return tokenizer.decode(std::span(result.ids).subspan(unwritten));
+}
+
+}  // namespace masque
