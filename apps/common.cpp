@@ -11,6 +11,7 @@
 #include <ctime>
 #include <vector>
 
+#include "apps/terminal.h"
 #include "kernels/backend.h"
 #include "models/config.h"
 
@@ -103,7 +104,7 @@ void wait_briefly(char** argv) {
 Progress::Progress(std::int64_t total, std::int64_t done)
     : total_(total),
       first_(done),
-      terminal_(isatty(STDERR_FILENO) == 1),
+      terminal_(is_terminal(STDERR_FILENO)),
       start_(std::chrono::steady_clock::now()),
       last_draw_(start_) {}
 
