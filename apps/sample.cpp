@@ -9,7 +9,9 @@
 
 #include "apps/common.h"
 #include "apps/sample/display.h"
+#include "apps/sample/page.h"
 #include "apps/sample/plan.h"
+#include "apps/sample/recording.h"
 #include "models/run.h"
 
 namespace masque {
@@ -23,11 +25,12 @@ constexpr const char* kFooter =
     "  masque sample runs/llada --strategy threshold --threshold 0.8 --block-length 32\n"
     "  masque sample runs/llada --prompt \"ROMEO:\" --strategy remask --steps 400 --cfg 0.5\n"
     "  masque sample runs/llada --template \"To be, or ______, that is the question\" --n 3\n"
+    "  masque sample runs/llada --prompt \"ROMEO:\" --html romeo.html\n"
     "  masque sample runs/ar --prompt \"ROMEO:\" --temperature 0.8 --length 100 --json";
 constexpr std::uint64_t kDefaultSeed = 1;
 
 struct SampleCommand {
-  std::string run, checkpoint = "best";
+  std::string run, checkpoint = "best", html;
   SampleRequest request;
   std::optional<bool> watch;
   bool json = false;
@@ -73,17 +76,22 @@ void sample_once(const SampleCommand& command, Run& run) {
   const SamplePlan plan = make_plan(command.request, run);
   const std::string note = note_on(plan, run);
   if (!note.empty()) fmt::print(stderr, "{}\n", note);
-  const Samples samples =
-      write_samples(plan, run, choose_showing(command.watch, command.json), command.json, nullptr);
+  Recording recording(plan.start, plan.n);
+  const Samples samples = write_samples(plan, run, choose_showing(command.watch, command.json),
+                                        command.json, command.html.empty() ? nullptr : &recording);
   if (command.json) {
     print_json(command.request, samples, run.tokenizer);
   } else {
     fmt::print(stderr, "{}\n", samples.summary());
   }
+  if (command.html.empty()) return;
+  write_page(command.html, run, command.request, samples, recording);
+  fmt::print(stderr, "{}\n", command.html);
 }
 
 void sample(SampleCommand command) {
   check_request(command.request);
+  if (!command.html.empty()) check_page_file(command.html);
   command.request.draw.seed = command.common.seed.value_or(kDefaultSeed);
   const Device device = apply(command.common);
   Run run = load_run(command.run, command.checkpoint, device);
@@ -108,6 +116,7 @@ void add_sample_command(CLI::App& app) {
   command->add_flag_function(
       "--watch,!--no-watch", [options](std::int64_t times) { options->watch = times > 0; },
       "Show the steps, in place on a terminal (default: where stdout is one)");
+  command->add_option("--html", options->html, "Also write a page to step through the generation");
   command->add_flag("--json", options->json, "One JSON object on stdout");
   add_common_options(*command, options->common);
   command->callback([options] { sample(*options); });
