@@ -12,6 +12,7 @@
 #include "apps/sample/page.h"
 #include "apps/sample/plan.h"
 #include "apps/sample/recording.h"
+#include "apps/sample/session.h"
 #include "models/run.h"
 
 namespace masque {
@@ -26,14 +27,15 @@ constexpr const char* kFooter =
     "  masque sample runs/llada --prompt \"ROMEO:\" --strategy remask --steps 400 --cfg 0.5\n"
     "  masque sample runs/llada --template \"To be, or ______, that is the question\" --n 3\n"
     "  masque sample runs/llada --prompt \"ROMEO:\" --html romeo.html\n"
-    "  masque sample runs/ar --prompt \"ROMEO:\" --temperature 0.8 --length 100 --json";
+    "  masque sample runs/ar --prompt \"ROMEO:\" --temperature 0.8 --length 100 --json\n"
+    "  masque sample runs/ar --interactive";
 constexpr std::uint64_t kDefaultSeed = 1;
 
 struct SampleCommand {
   std::string run, checkpoint = "best", html;
   SampleRequest request;
   std::optional<bool> watch;
-  bool json = false;
+  bool json = false, interactive = false;
   CommonOptions common;
 };
 
@@ -95,7 +97,11 @@ void sample(SampleCommand command) {
   command.request.draw.seed = command.common.seed.value_or(kDefaultSeed);
   const Device device = apply(command.common);
   Run run = load_run(command.run, command.checkpoint, device);
-  sample_once(command, run);
+  if (command.interactive) {
+    Session(run, command.request, command.watch).take_lines();
+  } else {
+    sample_once(command, run);
+  }
 }
 
 }  // namespace
@@ -107,17 +113,26 @@ void add_sample_command(CLI::App& app) {
   command->footer(kFooter);
   command->add_option("RUN", options->run, "The run's folder")->required();
   auto* prompt = command->add_option("--prompt", request.prompt, "Text to go on from");
-  command
-      ->add_option("--template", request.text_template, "Text with blanks (_) to fill; llada only")
-      ->excludes(prompt);
+  auto* blanks = command
+                     ->add_option("--template", request.text_template,
+                                  "Text with blanks (_) to fill; llada only")
+                     ->excludes(prompt);
   add_settings(*command, request);
   command->add_option("--checkpoint", options->checkpoint, "best, last or a step")
       ->capture_default_str();
   command->add_flag_function(
       "--watch,!--no-watch", [options](std::int64_t times) { options->watch = times > 0; },
       "Show the steps, in place on a terminal (default: where stdout is one)");
-  command->add_option("--html", options->html, "Also write a page to step through the generation");
-  command->add_flag("--json", options->json, "One JSON object on stdout");
+  auto* html = command->add_option("--html", options->html,
+                                   "Also write a page to step through the generation");
+  auto* json = command->add_flag("--json", options->json, "One JSON object on stdout");
+  command
+      ->add_flag("--interactive", options->interactive,
+                 "A prompt a line, from stdin, and commands: /help lists them")
+      ->excludes(prompt)
+      ->excludes(blanks)
+      ->excludes(html)
+      ->excludes(json);
   add_common_options(*command, options->common);
   command->callback([options] { sample(*options); });
 }
