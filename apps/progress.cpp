@@ -1,15 +1,14 @@
 #include "apps/progress.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <string_view>
 
 #include "apps/common.h"
+#include "apps/terminal.h"
 
 namespace masque {
 namespace {
@@ -20,26 +19,6 @@ constexpr const char* kEraseRest = "\033[K";  // of the row, from the cursor on
 constexpr auto kBetweenDraws = std::chrono::milliseconds(100);
 
 std::atomic<bool> status_stands = false;
-
-bool draws_in_place() {
-  const char* const kind = std::getenv("TERM");
-  return isatty(STDERR_FILENO) == 1 && (kind == nullptr || std::string_view(kind) != "dumb");
-}
-
-// Asked each time: windows are resized.
-std::size_t terminal_columns() {
-  winsize size{};
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
-
-// At once, so that a terminal never shows half of it.
-void write_out(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = write(STDERR_FILENO, text.data(), text.size());
-    if (count <= 0) return;  // nobody reads it
-    text.remove_prefix(static_cast<std::size_t>(count));
-  }
-}
 
 bool continues_character(char byte) {
   return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
@@ -73,19 +52,19 @@ std::string status_line(std::int64_t done, std::int64_t total, const std::string
 }
 
 void leave_status_line() {
-  if (status_stands.exchange(false)) write_out("\n");
+  if (status_stands.exchange(false)) write_to(STDERR_FILENO, "\n");
 }
 
 Progress::Progress(std::int64_t total, std::int64_t done)
     : total_(total),
       first_(done),
-      terminal_(draws_in_place()),
+      terminal_(is_terminal(STDERR_FILENO)),
       start_(std::chrono::steady_clock::now()),
       last_draw_(start_) {}
 
 Progress::~Progress() {
   if (status_.empty()) return;
-  write_out(fmt::format("\r{}", kEraseRest));
+  write_to(STDERR_FILENO, fmt::format("\r{}", kEraseRest));
   status_stands = false;
 }
 
@@ -105,16 +84,17 @@ void Progress::update(std::int64_t done, const std::string& note) {
   if (!status_.empty() && done < total_ && now - last_draw_ < kBetweenDraws) return;
   last_draw_ = now;
   const std::string words = fmt::format("{}/{}  ETA {}  {}", done, total_, eta(done), note);
-  status_ = status_line(done, total_, words, terminal_columns());
-  write_out(fmt::format("\r{}{}", status_, kEraseRest));
+  status_ = status_line(done, total_, words, terminal_size(STDERR_FILENO).columns);
+  write_to(STDERR_FILENO, fmt::format("\r{}{}", status_, kEraseRest));
   status_stands = true;
 }
 
 void Progress::line(const std::string& text) {
-  if (status_.empty()) return write_out(text + "\n");
+  if (status_.empty()) return write_to(STDERR_FILENO, text + "\n");
   // A row that the text fills needs no erasing, and some terminals would take its last sign.
-  const char* const erase = length_of(text) < terminal_columns() ? kEraseRest : "";
-  write_out(fmt::format("\r{}{}\n{}", text, erase, status_));
+  const char* const erase =
+      length_of(text) < terminal_size(STDERR_FILENO).columns ? kEraseRest : "";
+  write_to(STDERR_FILENO, fmt::format("\r{}{}\n{}", text, erase, status_));
 }
 
 }  // namespace masque

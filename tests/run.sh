@@ -96,7 +96,7 @@ parity() {
 
 heading "packages"
 install_packages "${build_packages[@]}" catch2 clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 libomp-14-dev \
-  libboost-context-dev python3 python3-torch
+  libboost-context-dev libedit-dev python3 python3-torch
 mkdir -p "$logs"
 if command -v ccache > /dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
 

@@ -4,8 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "apps/json.h"
-#include "apps/sample_watch.h"
+#include "apps/sample/recording.h"
 #include "models/device_sampler.h"
 #include "models/tokenizer.h"
 
@@ -97,64 +96,18 @@ Json described(const Run& run, const std::string& id, const Manner& manner,
           {"prompt", prompt}};
 }
 
-// A character a token, so that the viewer finds each in its place: where several tokens write one
-// character, all but the first are U+2060, which shows nothing.
-std::string in_places(const Tokenizer& tokenizer, std::span<const std::int32_t> ids) {
-  return with_blanks(tokenizer, ids, "\u2060");
-}
-
-// Frames of one text as it is written.
-class Frames {
- public:
-  Frames(const Run& run, const Ids& start)
-      : tokenizer_(run.tokenizer),
-        skip_(run.config.model.objective == ObjectiveKind::ar ? 1 : 0),
-        before_(start) {
-    add(0, start, {});
-  }
-
-  void operator()(const StepReport& report) {
-    const auto ids = report.sequences.subspan(skip_);
-    const auto probabilities = report.probabilities.subspan(skip_);
-    ++step_;
-    std::vector<std::size_t> fresh;
-    Json confidence = Json::array();
-    for (std::size_t i = 0; i < ids.size(); ++i) {
-      if (ids[i] == before_[i] || ids[i] == Tokenizer::kMask) continue;
-      fresh.push_back(i);
-      confidence.push_back(Json(number(probabilities[i])));
-    }
-    if (fresh.empty() && std::equal(ids.begin(), ids.end(), before_.begin())) return;
-    add(step_, ids, fresh);
-    frames_.back()["confidence"] = confidence;
-    before_.assign(ids.begin(), ids.end());
-  }
-
-  const Json& json() const { return frames_; }
-
- private:
-  void add(std::int64_t step, std::span<const std::int32_t> ids,
-           const std::vector<std::size_t>& fresh) {
-    frames_.push_back({{"step", step},
-                       {"text", in_places(tokenizer_, ids)},
-                       {"fresh", fresh},
-                       {"confidence", Json::array()}});
-  }
-
-  const Tokenizer& tokenizer_;
-  std::size_t skip_;  // [START]
-  Ids before_;
-  std::int64_t step_ = 0;
-  Json frames_ = Json::array();
-};
-
 Json generation(Run& run, const std::string& id, const Manner& manner, const Ids& start,
                 const std::string& prompt, const WritingTask& task) {
-  Frames frames(run, start);
-  write(run, manner, start, 1, task.seed, [&frames](const StepReport& report) { frames(report); });
+  Ids first = start;
+  if (run.config.model.objective == ObjectiveKind::ar) {
+    first.insert(first.begin(), Tokenizer::kStart);
+  }
+  Recording recording(first, 1);
+  write(run, manner, start, 1, task.seed,
+        [&recording](const StepReport& report) { recording.add(report); });
   Json json = described(run, id, manner, prompt);
   json["length"] = start.size();
-  json["frames"] = frames.json();
+  json["frames"] = recording.frames(run.tokenizer, 0);
   return json;
 }
 
@@ -187,14 +140,14 @@ Json write_generations(Run& run, const std::string& id, const WritingTask& task)
   const Ids prompt = prompt_of(run, task);
   for (const Manner& manner : manners(run)) {
     list.push_back(
-        generation(run, id, manner, canvas(run, prompt), in_places(run.tokenizer, prompt), task));
+        generation(run, id, manner, canvas(run, prompt), run.tokenizer.decode(prompt), task));
   }
   if (run.config.model.objective == ObjectiveKind::llada) {
     const Ids start = passage(run, task);
     Manner manner{"LLaDA fills blanks, most confident first", "low_confidence", 0, 1};
     manner.steps =
         std::max<std::int64_t>(1, std::count(start.begin(), start.end(), Tokenizer::kMask));
-    list.push_back(generation(run, id, manner, start, in_places(run.tokenizer, start), task));
+    list.push_back(generation(run, id, manner, start, with_blanks(run.tokenizer, start), task));
   }
   return list;
 }

@@ -137,11 +137,14 @@ std::string to_html(const Document& document) {
   for (const std::string& paragraph : document.answer) {
     page.add("<p class=\"answer\">{}</p>\n", html(paragraph));
   }
-  page.add("</header>\n<nav aria-label=\"Sections\"><ul>\n");
-  for (const Section& section : document.sections) {
-    page.add("<li><a href=\"#{}\">{}</a></li>\n", section.id, html(section.title));
+  page.add("</header>\n");
+  if (document.sections.size() > 1) {
+    page.add("<nav aria-label=\"Sections\"><ul>\n");
+    for (const Section& section : document.sections) {
+      page.add("<li><a href=\"#{}\">{}</a></li>\n", section.id, html(section.title));
+    }
+    page.add("</ul></nav>\n");
   }
-  page.add("</ul></nav>\n");
   for (const Section& section : document.sections) {
     page.add("<section id=\"{}\" aria-labelledby=\"{}-title\">\n<h2 id=\"{}-title\">{}</h2>\n",
              section.id, section.id, section.id, html(section.title));

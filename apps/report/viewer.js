@@ -13,10 +13,11 @@
     element.textContent = text;
     return element;
   };
-  const labelled = (text, element) => {
-    const label = make("label", {}, text);
-    label.append(element);
-    return label;
+  const checkbox = (text) => {
+    const input = make("input", { type: "checkbox" });
+    const label = make("label");
+    label.append(input, text);
+    return [input, label];
   };
 
   const controls = make("div", { class: "controls" });
@@ -29,66 +30,75 @@
   const speed = make("select", { "aria-label": "Speed" });
   speeds.forEach(([name, delay]) => speed.append(make("option", { value: delay }, name)));
   speed.value = speeds[1][1];
-  const lines = make("input", { type: "checkbox" });
+  const [lines, lines_label] = checkbox("line breaks");
+  const [all, all_label] = checkbox("shade all steps");
   const status = make("output", { "aria-live": "off" });
-  controls.append(choice, play, slider, speed, labelled("line breaks", lines), status);
-  lines.parentElement.prepend(lines);
+  controls.append(choice, play, slider, speed, lines_label, all_label, status);
   const stage = make("pre", { class: "stage", tabindex: 0, "aria-label": "Text of this step" });
   const legend = make("div", { class: "legend" });
-  legend.append(make("span", {}, "confidence of what this step wrote:"));
+  legend.append(make("span", {}, "confidence:"));
   for (let k = 1; k <= shades; ++k) {
     const low = (k - 1) * 100 / shades;
     const entry = make("span");
     entry.append(make("span", { class: `fresh f${k}` }, `${low} to ${low + 100 / shades}%`));
     legend.append(entry);
   }
+  const readout = make("output", { "aria-live": "off" });
+  legend.append(readout);
   box.prepend(controls, stage, legend);
   box.classList.add("live");
 
   let states = [], at = 0, timer = 0;
 
-  // A "_" is masked unless it was written as one: it was fresh at some step and not masked since.
+  // Of each frame its characters; which of them it wrote; and of each, when it was written, how
+  // confidently, or that it was given. A "_" is masked unless it was written as one or given.
   const states_of = (generation) => {
-    let known = [], before = [];
+    const ever = new Set(generation.frames.flatMap((frame) => frame.fresh));
+    let before = [];
     return generation.frames.map((frame) => {
-      const characters = Array.from(frame.text);
       const fresh = new Map(frame.fresh.map((position, k) => [position, frame.confidence[k]]));
-      known = characters.map((character, i) =>
-        character !== "_" || fresh.has(i) || (known[i] === true && before[i] === "_"));
-      before = characters;
-      return { step: frame.step, characters, fresh, known };
+      const cells = Array.from(frame.text).map((character, i) => {
+        if (!ever.has(i)) return { character, given: true };
+        if (fresh.has(i)) return { character, step: frame.step, confidence: fresh.get(i) || 0 };
+        const old = before[i];
+        return old && old.character === character ? old : { character, masked: true };
+      });
+      before = cells;
+      return { step: frame.step, cells, fresh };
     });
   };
 
   const draw = () => {
     const state = states[at];
-    const prompt = Array.from(generations[choice.value].prompt || "");
-    const starts = prompt.every((character, i) => state.characters[i] === character);
     const parts = document.createDocumentFragment();
     let written = 0;
-    state.characters.forEach((character, i) => {
-      const known = state.known[i];
-      written += known ? 1 : 0;
+    state.cells.forEach((cell, i) => {
+      written += cell.masked ? 0 : 1;
       const kinds = [];
-      if (!known) kinds.push("masked");
-      if (starts && i < prompt.length) kinds.push("prompt");
-      if (state.fresh.has(i)) {
-        const confidence = state.fresh.get(i) || 0;
-        kinds.push("fresh", `f${Math.min(shades, 1 + Math.floor(confidence * shades))}`);
+      if (cell.masked) kinds.push("masked");
+      if (cell.given) kinds.push("prompt");
+      if (state.fresh.has(i) || (all.checked && "confidence" in cell)) {
+        kinds.push("fresh", `f${Math.min(shades, 1 + Math.floor(cell.confidence * shades))}`);
+        if (all.checked && state.fresh.has(i)) kinds.push("new");
       }
-      if (known && character === "\n") kinds.push("end");
-      const shown = !known ? "·" : character === "\n" ? (lines.checked ? "↵\n" : "↵") : character;
-      if (!kinds.length) return parts.append(shown);
-      const span = make("span", { class: kinds.join(" ") }, shown);
-      if (state.fresh.has(i)) span.title = `${Math.round(100 * (state.fresh.get(i) || 0))}%`;
-      parts.append(span);
+      const end = !cell.masked && cell.character === "\n";
+      if (end) kinds.push("end");
+      const shown = cell.masked ? "·" : end ? (lines.checked ? "↵\n" : "↵") : cell.character;
+      parts.append(make("span", { class: kinds.join(" "), "data-cell": i }, shown));
     });
     stage.replaceChildren(parts);
+    readout.textContent = "";
     slider.value = at;
-    const share = Math.round(100 * written / state.characters.length);
+    const share = Math.round(100 * written / state.cells.length);
     status.textContent = `step ${state.step} of ${states[states.length - 1].step}, ` +
       `${state.fresh.size} new, ${share}% written`;
     slider.setAttribute("aria-valuetext", status.textContent);
+  };
+
+  const tell = (event) => {
+    const cell = states[at].cells[event.target.dataset.cell];
+    readout.textContent = !cell ? "" : cell.masked ? "masked" : cell.given ? "given" :
+      `${JSON.stringify(cell.character)}: ${Math.round(100 * cell.confidence)}%, step ${cell.step}`;
   };
 
   const pause = () => {
@@ -121,6 +131,9 @@
   play.addEventListener("click", toggle);
   choice.addEventListener("change", choose);
   lines.addEventListener("change", draw);
+  all.addEventListener("change", draw);
+  stage.addEventListener("pointerover", tell);
+  stage.addEventListener("pointerleave", tell);
   slider.addEventListener("input", () => {
     pause();
     go(Number(slider.value));
@@ -141,4 +154,6 @@
     keys[event.key]();
   });
   choose();
+  // A page of generations alone is ready for keys.
+  if (document.querySelector("section") === box.closest("section")) stage.focus({ preventScroll: true });
 })();
