@@ -57,12 +57,4 @@ double run_seconds(const RunConfig& config, std::int64_t steps, double seconds_p
          (static_cast<double>(steps) + evaluations * kForwardShare * evaluation / step_tokens);
 }
 
-std::optional<double> StepClock::note(double seconds, bool waited) {
-  if (told_ || ++steps_ <= kWarmup) return std::nullopt;
-  seconds_ += seconds;
-  if (!waited || seconds_ < kTimedSeconds) return std::nullopt;
-  told_ = true;
-  return seconds_ / static_cast<double>(steps_ - kWarmup);
-}
-
 }  // namespace masque

@@ -66,31 +66,6 @@ RunConfig resumed(const TrainOptions& options, const RunFolder& folder) {
   return resolve(config);
 }
 
-struct TrainingText {
-  Tokenizer tokenizer;
-  Splits splits;
-  std::int64_t characters;
-};
-
-// vocabulary: of the run that goes on; else the text's own.
-TrainingText read_training_text(const std::filesystem::path& file,
-                                const std::optional<std::filesystem::path>& vocabulary,
-                                const TrainingConfig& training) {
-  std::error_code status;
-  const std::uintmax_t bytes = std::filesystem::file_size(file, status);
-  return taking_memory(fmt::format("the text {} and its tokens", file.string()),
-                       9 * static_cast<std::size_t>(status ? 0 : bytes), "give a shorter text",
-                       [&] {
-                         const std::string text = read_text(file);
-                         Tokenizer tokenizer =
-                             vocabulary ? Tokenizer::load(*vocabulary) : Tokenizer::from_text(text);
-                         const std::vector<std::int32_t> tokens = tokenizer.encode(text);
-                         Splits splits = split_tokens(tokens, training);
-                         return TrainingText{std::move(tokenizer), std::move(splits),
-                                             static_cast<std::int64_t>(tokens.size())};
-                       });
-}
-
 void describe_run(const RunConfig& config, Trainer& trainer, const MemoryForecast& memory) {
   const TrainingConfig& training = config.training;
   const ModelConfig& model = config.model;

@@ -35,7 +35,6 @@ class TrainingRun {
   int go();
 
  private:
-  void foretell(double seconds_per_step);
   void report_skipped();
   void estimate(double seconds_of_step);  // says once how long it will take, where that is long
   void show_status();
@@ -69,7 +68,6 @@ class TrainingRun {
   CheckpointWriter writer_;
   StepMetrics metrics_;  // of the last step that was waited for
   LossWatch watch_;
-  StepClock clock_;
   std::int64_t times_back_ = 0;     // without reaching further than before
   std::int64_t furthest_step_ = 0;  // from which it went back
   double seconds_before_ = 0;       // of earlier sittings

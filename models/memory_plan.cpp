@@ -25,8 +25,8 @@ Evaluation evaluation_of(const RunConfig& config) {
   const ModelConfig& model = config.model;
   const TrainingConfig& training = config.training;
   const bool masked = model.objective == ObjectiveKind::llada;
-  const double train = static_cast<double>(config.data.characters) * training.train_fraction *
-                       training.data_fraction;
+  const double train =
+      static_cast<double>(config.data.tokens) * training.train_fraction * training.data_fraction;
   auto windows = static_cast<std::int64_t>(std::ceil(train / static_cast<double>(model.context)));
   if (training.eval_windows > 0) windows = std::min(windows, training.eval_windows);
   if (training.eval_crops) windows = training.eval_windows;
@@ -72,7 +72,7 @@ std::vector<MemoryPiece> plan_memory(const RunConfig& config, const Device& devi
   const Evaluation evaluation = evaluation_of(config);
 
   std::vector<MemoryPiece> pieces;
-  pieces.push_back({kTextPiece, bytes_of(config.data.characters, DType::i32)});
+  pieces.push_back({kTextPiece, bytes_of(config.data.tokens, DType::i32)});
   pieces.push_back({"parameters", once, gpu});
   if (activation != master) {
     pieces.push_back({std::string("parameters as ") + name_of(activation),
@@ -80,7 +80,12 @@ std::vector<MemoryPiece> plan_memory(const RunConfig& config, const Device& devi
   }
   pieces.push_back({"gradients of parameters", once, gpu});
   pieces.push_back({"AdamW's moments", 2 * once, gpu});
-  if (ema) pieces.push_back({"average of the weights", once, gpu});
+  if (ema) {
+    pieces.push_back({"average of the weights", once, gpu});
+    const std::size_t computed =
+        activation == master ? 0 : bytes_of(parameters.arena_count(), activation);
+    pieces.push_back({std::string("weights put aside meanwhile"), once + computed, gpu, true});
+  }
   pieces.push_back({"activations of a step", step_bytes(config, device), gpu});
   pieces.push_back(
       {"activations of an evaluation", forward_bytes(transformer, evaluation), gpu, true});

@@ -17,7 +17,7 @@ std::vector<std::string> hints_of(const std::string& name, ObjectiveKind objecti
   for (const std::string& key : keys) set_key(config, key);
   config = resolve(config);
   config.model.vocab_size = 69;
-  config.data.characters = characters;
+  config.data.tokens = characters;
   return hints(config);
 }
 

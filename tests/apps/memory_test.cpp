@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "apps/memory_forecast.h"
-#include "apps/step_time.h"
 #include "core/out_of_memory.h"
 #include "models/source.h"
 #include "models/trainer.h"
@@ -132,18 +131,6 @@ TEST_CASE("memory that is not there is named, with its size and what to change",
     CHECK_NOTHROW(
         require_memory(forecast_memory(resolve(config), On<Cpu, float>{}, ForecastAt::before)));
   }
-}
-
-TEST_CASE("a training knows once how long a step takes: after a second of steps", "[cpu]") {
-  StepClock clock;
-  CHECK_FALSE(clock.note(5, true));  // two that find out what they need
-  CHECK_FALSE(clock.note(5, true));
-  CHECK_FALSE(clock.note(0.4, true));
-  CHECK_FALSE(clock.note(0.8, false));  // the device was not waited for
-  const std::optional<double> known = clock.note(0.3, true);
-  REQUIRE(known);
-  CHECK(*known == Approx(0.5));
-  CHECK_FALSE(clock.note(2, true));
 }
 
 TEST_CASE("bytes for a reader", "[cpu]") {

@@ -28,7 +28,7 @@ TEST_CASE("a run takes its steps and its evaluations", "[cpu]") {
   config.training.accumulation = 3;  // 3000 tokens a step
   config.training.eval_every = 50;
   config.training.eval_windows = 45;  // 4500 tokens of each split: a step's time together
-  config.data.characters = 1'000'000;
+  config.data.tokens = 1'000'000;
   CHECK(run_seconds(config, 100, 2) == Approx(2 * (100 + 2)));
   CHECK(run_seconds(config, 101, 2) == Approx(2 * (101 + 3)));  // and one at the end
   config.training.ema = 0.9;

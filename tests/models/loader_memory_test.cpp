@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "models/config.h"
+#include "models/corpus.h"
 #include "models/dataset.h"
 #include "models/manifest.h"
 #include "models/run.h"
