@@ -110,6 +110,10 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error) {
     if (!rest.empty()) return explain_word(command, rest.front());
     return fmt::format("give a command: {}.{}", fmt::join(command_names(command), ", "), see);
   }
+  if (const std::size_t middle = text.find(" excludes "); middle != std::string::npos) {
+    return fmt::format("{} and {} exclude each other: give one of them", text.substr(0, middle),
+                       text.substr(middle + std::string(" excludes ").size()));
+  }
   if (option != nullptr && !takes_value(*option)) {
     return fmt::format("{} takes no value: leave out what follows its =", name_of(*option));
   }
@@ -119,10 +123,6 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error) {
       return fmt::format("{} is given {} times: give it once", name_of(*option), option->count());
     }
     return fmt::format("{} has no value: give {}", name_of(*option), option->get_type_name());
-  }
-  if (const std::size_t middle = text.find(" excludes "); middle != std::string::npos) {
-    return fmt::format("{} and {} exclude each other: give one of them", text.substr(0, middle),
-                       text.substr(middle + std::string(" excludes ").size()));
   }
   return text + "." + see;
 }

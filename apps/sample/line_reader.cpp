@@ -1,5 +1,6 @@
 #include "apps/sample/line_reader.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -108,7 +109,8 @@ class Editor : public LineReader {
       std::string line(typed);
       if (line.ends_with('\n')) line.pop_back();
       HistEvent event;
-      if (!line.empty()) history(history_, &event, H_ENTER, line.c_str());
+      // libedit takes a space from the end of what it brings back.
+      if (!line.empty()) history(history_, &event, H_ENTER, fmt::format("{} ", line).c_str());
       return line;
     }
   }

@@ -208,13 +208,13 @@ TEST_CASE("data info refuses what is no text", "[cpu]") {
   refused({"info", "empty.txt"}, "empty.txt is empty");
   refused({"info", "bytes.txt"},
           "byte 1 (0xFF) cannot start a character: save it as UTF-8, or give --tokenizer byte");
-  refused({"info", "bin"}, "bin is a folder");
+  refused({"info", "bin"}, "bin holds no files");
   refused({"info", "text.txt", "--context", "0"}, "--context 0");
   refused({"info", "text.txt", "--train-fraction", "0.9", "--val-fraction", "0.2"},
           "0.9 and val fraction 0.2");
   refused({}, "");
   CHECK_THAT(shell.data({"synth", "--help"}).out, Contains("Example:\n  masque data synth"));
-  CHECK_THAT(shell.data({"info", "--help"}).out, Contains("Example:\n  masque data info"));
+  CHECK_THAT(shell.data({"info", "--help"}).out, Contains("Examples:\n  masque data info"));
   CHECK_THAT(shell.data({"fetch", "--help"}).out, Contains("Example:\n  masque data fetch"));
 }
 

@@ -216,7 +216,7 @@ TEST_CASE("eval refuses what it cannot do in one line", "[eval][cpu]") {
              Contains("l2r is one order"));
   CHECK_THAT(refusal(llada, {"--estimator", "chain", "--draws", "0"}),
              Contains("at least 1 order"));
-  CHECK_THAT(refusal(llada, {"--split", "dev"}), Contains("train, val, test or all"));
+  CHECK_THAT(refusal(llada, {"--split", "dev"}), Contains("train, val, test, all"));
   CHECK_THAT(refusal(llada, {"--batch", "0"}), Contains("--batch 0"));
   CHECK_THAT(refusal(llada, {"--windows", "-1"}), Contains("--windows -1"));
   CHECK_THAT(refusal(llada, {"--checkpoint", "7"}), Contains("best, last, 2"));

@@ -179,11 +179,14 @@ TEST_CASE("a comparison of bytes counts bytes", "[compare][cpu]") {
   CHECK(results["data"]["vocab_size"] == 260);
   const std::string report = slurp(own.path("out/report.md"));
   CHECK_THAT(report, Contains("The text: 1,500 bytes") && Contains("bits/byte"));
-  // The viewer finds each token at its place: a character of text a token.
+  // The viewer finds what is new by its characters' places in the text.
   REQUIRE_FALSE(results["viewer"].empty());
   for (const Json& generation : results["viewer"]) {
     for (const Json& frame : generation["frames"]) {
-      CHECK(decode_utf8(frame["text"].get<std::string>()).size() == generation["length"]);
+      const std::size_t characters = decode_utf8(frame["text"].get<std::string>()).size();
+      CHECK(characters <= generation["length"].get<std::size_t>());
+      for (const Json& place : frame["fresh"]) CHECK(place.get<std::size_t>() < characters);
+      CHECK(frame["fresh"].size() == frame["confidence"].size());
     }
   }
   CHECK(own.masque({"compare", "out"}).code == 0);
@@ -206,9 +209,9 @@ TEST_CASE("text that is small or of many characters is told so", "[cpu]") {
                                    "--tokenizer byte has 256"));
   const ProcessResult little =
       own.train("little", {"--objective", "ar", "--data", "small.txt", "--set", "accumulation=16"});
-  CHECK_THAT(little.err,
-             Contains("note: the train split is 40 sequences of 16 and a step reads 64: "
-                      "the model will learn it by heart; give more text"));
+  CHECK_THAT(
+      little.err,
+      Contains("hint: a step reads 64 sequences, and the train split is 40 of 16: give more"));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <string_view>
@@ -136,7 +137,8 @@ class WatchedTraining {
   std::string receive(const std::string& wanted, std::size_t times) {
     const std::size_t begin = received_.size();
     std::size_t from = begin, found = 0;
-    while (found < times && more()) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (found < times && std::chrono::steady_clock::now() < end && more()) {
       for (std::size_t at = 0; (at = received_.find(wanted, from)) != std::string::npos;) {
         from = at + wanted.size();
         ++found;
@@ -232,17 +234,17 @@ TEST_CASE("a training's line follows the width of its terminal", "[cpu]") {
     }
     return length;
   };
-  const std::size_t first = longest(training.receive("ETA", 5));
+  const std::size_t first = longest(training.receive("ETA", 30));
   CHECK(first > 20);
   CHECK(first <= 67);
-  training.resize(20);
+  training.resize(30);
   training.receive("ETA", 3);  // those under way
-  const std::size_t narrow = longest(training.receive("ETA", 5));
+  const std::size_t narrow = longest(training.receive("ETA", 30));
   CHECK(narrow > 10);
-  CHECK(narrow <= 17);
+  CHECK(narrow <= 27);
   training.resize(200);
   training.receive("ETA", 3);
-  CHECK(longest(training.receive("ETA", 5)) > 70);
+  CHECK(longest(training.receive("ETA", 30)) > 70);
   CHECK(training.interrupt() == 130);
 }
 

@@ -133,9 +133,9 @@ TEST_CASE("a session refuses at once what can never be", "[sample][cpu]") {
     CHECK_THAT(ar.refusal("sample", options), Contains(words));
   };
   refuses({"--strategy", "random"}, "leave out --strategy");
-  refuses({"--prompt", "a"}, "excludes");
-  refuses({"--json"}, "excludes");
-  refuses({"--html", "a.html"}, "excludes");
+  refuses({"--prompt", "a"}, "exclude each other");
+  refuses({"--json"}, "exclude each other");
+  refuses({"--html", "a.html"}, "exclude each other");
 }
 
 TEST_CASE("on a terminal a session prompts, and edits and remembers lines", "[sample][cpu]") {

@@ -152,7 +152,7 @@ TEST_CASE("a manifest names each file and part, and what is damaged is named by 
 TEST_CASE("a manifest of other contents is refused, whatever its checksum", "[cpu]") {
   const Scratch scratch;
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"[", "no manifest"},
+      {"[", "is not JSON"},
       {R"({"files": [],)", "no manifest"},
       {R"({"files": {"../x": []},)", "no manifest"},
       {R"({"files": {"x": 3},)", "no manifest"},
