@@ -28,8 +28,8 @@
 #include "models/strict_json.h"
 #include "models/tokenizer.h"
 #include "models/trainer.h"
-#include "tests/support/compare_results.h"
 #include "models/utf8.h"
+#include "tests/support/compare_results.h"
 
 namespace masque {
 namespace {
