@@ -90,10 +90,10 @@ void read_state(const fs::path& file) {
 
 void read_corpus(const fs::path& file) {
   const Tokenizer bytes = Tokenizer::of_bytes();
-  const std::string any = read_corpus(file, "byte").text;
+  const std::string any = masque::read_corpus(file, "byte").text;
   require(bytes.encode(any).size() == any.size());
   require(!find_fault(bytes.decode(bytes.encode(any))));
-  const std::string text = read_corpus(file, "char").text;
+  const std::string text = masque::read_corpus(file, "char").text;
   require(text == any);
   const Tokenizer tokenizer = Tokenizer::from_text(text);
   const std::vector<std::int32_t> tokens = tokenizer.encode(text);
