@@ -30,8 +30,7 @@ std::string visible(const Tokenizer& tokenizer, std::int32_t id) {
 // One column a character, so that passages compare position by position.
 std::string flat(char32_t character) {
   if (character == U'\n') return "↵";
-  const bool control = character < 0x20 || (character >= 0x7F && character < 0xA0);
-  return control ? "·" : encode_utf8({&character, 1});
+  return is_control(character) ? "·" : encode_utf8({&character, 1});
 }
 
 constexpr std::size_t kMostFiles = 20;

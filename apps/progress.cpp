@@ -9,6 +9,7 @@
 
 #include "apps/common.h"
 #include "apps/terminal.h"
+#include "models/utf8.h"
 
 namespace masque {
 namespace {
@@ -20,21 +21,12 @@ constexpr auto kBetweenDraws = std::chrono::milliseconds(100);
 
 std::atomic<bool> status_stands = false;
 
-bool continues_character(char byte) {
-  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
-}
-
-// In code points.
-std::size_t length_of(std::string_view text) {
-  return text.size() -
-         static_cast<std::size_t>(std::count_if(text.begin(), text.end(), continues_character));
-}
-
 }  // namespace
 
 std::string status_line(std::int64_t done, std::int64_t total, const std::string& words,
                         std::size_t columns) {
-  const std::size_t room = columns - std::min(columns, kFreeColumns), used = length_of(words) + 1;
+  const std::size_t room = columns - std::min(columns, kFreeColumns),
+                    used = count_code_points(words) + 1;
   std::string line;
   if (room >= used + kNarrowestBar) {
     const std::size_t width = std::min(kWidestBar, room - used);
@@ -44,7 +36,7 @@ std::string status_line(std::int64_t done, std::int64_t total, const std::string
     line += " ";
   }
   line += words;
-  while (length_of(line) > room) {
+  while (count_code_points(line) > room) {
     while (continues_character(line.back())) line.pop_back();
     line.pop_back();
   }
@@ -93,7 +85,7 @@ void Progress::line(const std::string& text) {
   if (status_.empty()) return write_to(STDERR_FILENO, text + "\n");
   // A row that the text fills needs no erasing, and some terminals would take its last sign.
   const char* const erase =
-      length_of(text) < terminal_size(STDERR_FILENO).columns ? kEraseRest : "";
+      count_code_points(text) < terminal_size(STDERR_FILENO).columns ? kEraseRest : "";
   write_to(STDERR_FILENO, fmt::format("\r{}{}\n{}", text, erase, status_));
 }
 

@@ -4,18 +4,15 @@
 
 #include <algorithm>
 
+#include "models/utf8.h"
+
 namespace masque {
 namespace {
 
 constexpr std::size_t kLine = 120;  // characters
 
-std::size_t width_of(const std::string& text) {  // characters of UTF-8
-  return static_cast<std::size_t>(std::count_if(
-      text.begin(), text.end(), [](char character) { return (character & 0xC0) != 0x80; }));
-}
-
 std::string padded(const std::string& text, std::size_t width, bool left) {
-  const std::string space(width - std::min(width, width_of(text)), ' ');
+  const std::string space(width - std::min(width, count_code_points(text)), ' ');
   return left ? fmt::format("{}{}", text, space) : fmt::format("{}{}", space, text);
 }
 
@@ -32,8 +29,8 @@ void append(const TableColumn& column, bool left, std::vector<std::string>& line
 }  // namespace
 
 std::size_t TableColumn::width() const {
-  std::size_t width = std::max(width_of(above), width_of(heading));
-  for (const std::string& cell : cells) width = std::max(width, width_of(cell));
+  std::size_t width = std::max(count_code_points(above), count_code_points(heading));
+  for (const std::string& cell : cells) width = std::max(width, count_code_points(cell));
   return width;
 }
 
@@ -50,7 +47,8 @@ void print_table(std::vector<TableColumn> names, std::vector<TableColumn> column
     do {
       append(columns[next], false, lines);
       ++next;
-    } while (next < columns.size() && width_of(lines[0]) + columns[next].width() + 2 <= kLine);
+    } while (next < columns.size() &&
+             count_code_points(lines[0]) + columns[next].width() + 2 <= kLine);
     for (std::string& line : lines) {
       line.erase(line.find_last_not_of(' ') + 1);
       fmt::print("{}\n", line);

@@ -115,11 +115,10 @@ void TrainingRun::sample() {
   events_.sample(trainer_.steps_done(), text);
   std::string line;
   for (const char32_t character : decode_utf8(text).substr(0, kShownCharacters)) {
-    const bool control = character < 0x20 || (character >= 0x7F && character < 0xA0);
     if (character == U'\n') {
       line += " / ";
     } else {
-      append_utf8(line, control ? U' ' : character);
+      append_utf8(line, is_control(character) ? U' ' : character);
     }
   }
   progress_.line("  sample: " + line);

@@ -3,12 +3,12 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <cstring>
 #include <type_traits>
 
 #include "kernels/level.h"
 #include "kernels/product.h"
 #include "kernels/scratch.h"
+#include "kernels/thin_product.h"
 
 namespace masque {
 namespace MASQUE_LEVEL {
@@ -35,55 +35,6 @@ template <class Real>
 Strided<Real> right_of(const Gemm<Real>& args) {
   if (args.transpose_b) return {args.b, 1, args.K};
   return {args.b, args.N, 1};
-}
-
-// Rows of A as the inner loop likes them: tiles of kTileRows rows, each stored column after column;
-// or plain rows, for tiles.
-template <class Unit>
-using PackedRows = std::conditional_t<kTiled<Unit>, Strided<Unit>, TileRows<Unit>>;
-
-template <class Unit, class Source>
-PackedRows<Unit> pack_rows(Unit* room, const Strided<Source>& a, std::int64_t M, std::int64_t K) {
-  if constexpr (kTiled<Unit>) {
-    return copy_rows(room, a, M, K);
-  } else {
-    constexpr std::int64_t depth = std::is_same_v<Unit, Source> ? 1 : kUnitDepth<Unit>;
-    const std::int64_t units = depth_of<Unit>(K);
-    if constexpr (depth == 2 && std::is_same_v<Source, bf16>) {  // pairs as they lie
-      if (a.col_stride == 1 && a.row_stride % 2 == 0 && K % 2 == 0) {
-        const Unit* pairs = reinterpret_cast<const Unit*>(a.data);
-        return pack_rows(room, Strided<Unit>{pairs, a.row_stride / 2, 1}, M, K);
-      }
-    }
-    for (std::int64_t m = 0; m < M; m += kTileRows) {
-      const std::int64_t rows = std::min<std::int64_t>(kTileRows, M - m);
-      Unit* tile = room + m * units;
-      if (a.row_stride == 1 && rows == kTileRows) {
-        for (std::int64_t k = 0; k < units; ++k) {
-          copy_row(tile + k * kTileRows, a.data + m + k * depth * a.col_stride, a.col_stride,
-                   K - k * depth, kTileRows);
-        }
-        continue;
-      }
-      std::int64_t k = 0;
-      if constexpr (std::is_same_v<Unit, Source>) {  // four rows at a time, the last ones again
-        const Source* from = a.data + m * a.row_stride;
-        for (; a.col_stride == 1 && rows == kTileRows && k + 4 <= units; k += 4) {
-          transpose_4x4(tile + k * kTileRows, kTileRows, from + k, a.row_stride);
-          transpose_4x4(tile + k * kTileRows + kTileRows - 4, kTileRows,
-                        from + (kTileRows - 4) * a.row_stride + k, a.row_stride);
-        }
-      }
-      for (std::int64_t row = 0; row < rows; ++row) {
-        const Source* from = a.data + (m + row) * a.row_stride;
-        for (std::int64_t j = k; j < units; ++j) {
-          tile[j * kTileRows + row] =
-              unit_at<Unit>(from + j * depth * a.col_stride, a.col_stride, K - j * depth);
-        }
-      }
-    }
-    return {room};
-  }
 }
 
 // Rows of a step through a block of rows, and where they start.
@@ -129,15 +80,10 @@ void multiply_block(Out* c, std::int64_t c_stride, const Left& rows, const Unit*
                     std::int64_t M, std::int64_t width, std::int64_t filled, std::int64_t units,
                     bool accumulate, const Bias* bias) {
   using Lane = typename Simd<Unit>::Lane;
-  constexpr std::int64_t step = kStep<Unit>, widest = Simd<Unit>::panel;
+  constexpr std::int64_t step = kStep<Unit>;
   const auto multiply = [&](Lane* to, std::int64_t stride, std::int64_t m, std::int64_t count,
                             bool add) {
-    const Left a = step_of(rows, m, units);
-    if (width == widest) {
-      multiply_panel<kPanelVectors>(to, stride, a, panel, count, units, add);
-    } else {
-      multiply_panel<1>(to, stride, a, panel, count, units, add);
-    }
+    multiply_panel_of(width, to, stride, step_of(rows, m, units), panel, count, units, add);
   };
   for (std::int64_t m = 0; m < M; m += step) {
     const std::int64_t count = std::min(step, M - m);
@@ -198,7 +144,7 @@ class Fetcher {
  public:
   Fetcher(const Strided<bf16>& a, std::int64_t m0, std::int64_t k0, std::int64_t M, std::int64_t K,
           std::int64_t length, std::int64_t calls)
-      : first_(a.at(m0, k0)), stride_(a.row_stride * 2), calls_(calls) {
+      : first_(a.at(m0, k0)), stride_(a.row_stride * 2) {
     const std::int64_t rows = std::clamp<std::int64_t>(M - m0, 0, kStep<BfPair>);
     line_count_ = (std::min(length, K - k0) * 2 + 63) / 64;
     left_ = a.col_stride == 1 ? rows * line_count_ : 0;
@@ -214,7 +160,7 @@ class Fetcher {
 
  private:
   const bf16* first_;
-  std::int64_t stride_, calls_, line_count_, left_, share_, done_ = 0;
+  std::int64_t stride_, line_count_, left_, share_, done_ = 0;
 };
 
 // Activations, in tiles: a task is a strip of 32 rows of C. Its rows of A stay in L1, read where
@@ -255,11 +201,7 @@ void multiply_strips(const Gemm<bf16>& args, Out* c) {
           const Unit* right = packed + n * stored + k0 / kUnitDepth<Unit> * width;
           float* block = sums + (n - n0) * side;
           ahead.fetch();
-          if (width == panel) {
-            multiply_panel<kPanelVectors>(block, width, left, right, rows, units, k0 > 0);
-          } else {
-            multiply_panel<1>(block, width, left, right, rows, units, k0 > 0);
-          }
+          multiply_panel_of(width, block, width, left, right, rows, units, k0 > 0);
           if (last) {
             store_block(c + m0 * N + n, N, block, width, rows, std::min(width, N - n),
                         args.accumulate, args.bias == nullptr ? nullptr : args.bias + n);
@@ -295,7 +237,6 @@ void multiply_rows(const Gemm<Real>& args, Out* c) {
 #pragma omp for schedule(static)
     for (std::int64_t p = 0; p < panels; ++p) pack_share(packed, b, K, N, p);
     Unit* const room = rooms + omp_get_thread_num() * share;
-    [[maybe_unused]] const Tiles tiles;
 #pragma omp for schedule(static)
     for (std::int64_t task = 0; task < blocks.tasks(); ++task) {
       const std::int64_t m0 = blocks.row(task), rows = std::min(blocks.rows, M - m0);
@@ -303,7 +244,7 @@ void multiply_rows(const Gemm<Real>& args, Out* c) {
       for (std::int64_t k0 = 0; k0 < K; k0 += depth) {
         const std::int64_t length = std::min(depth, K - k0), units = depth_of<Unit>(length);
         const Real* bias = k0 + length == K ? args.bias : nullptr;
-        const PackedRows<Unit> left = pack_rows<Unit>(room, a.from(m0, k0), rows, length);
+        const TileRows<Unit> left = pack_rows<Unit>(room, a.from(m0, k0), rows, length);
         for (std::int64_t n = n0; n < end; n += panel) {
           const std::int64_t width = panel_width<Unit>(N, n);
           const Unit* right = packed + n * stored + k0 / kUnitDepth<Unit> * width;
@@ -359,85 +300,6 @@ void multiply_slabs(const Gemm<Real>& args, Out* c) {
   }
 }
 
-// Numbers that lie side by side as one vector.
-template <class Real>
-typename Simd<sum_t<Real>>::Vector load(const Real* from) {
-  if constexpr (std::is_same_v<Real, bf16>) {
-    constexpr int lanes = Simd<float>::lanes;
-    typedef std::uint16_t Halves __attribute__((vector_size(2 * lanes), aligned(2), may_alias));
-    typedef std::uint32_t Words __attribute__((vector_size(4 * lanes)));
-    const Words words = __builtin_convertvector(*reinterpret_cast<const Halves*>(from), Words)
-                        << 16;
-    return reinterpret_cast<typename Simd<float>::Vector>(words);
-  } else {
-    return *reinterpret_cast<const typename Simd<Real>::Stored*>(from);
-  }
-}
-
-// How dot products go along the sum: `step` numbers at a time, and what is left where `masked`.
-template <class Real>
-struct Dot {
-  using Vector = typename Simd<sum_t<Real>>::Vector;
-  static constexpr std::int64_t step = Simd<sum_t<Real>>::lanes;
-  static constexpr bool masked = false;
-
-  static void add(Vector& sum, const Real* a, const Real* b, std::int64_t) {
-    sum += load(a) * load(b);
-  }
-};
-#ifdef __AVX512BF16__
-template <>
-struct Dot<bf16> {
-  using Vector = Simd<float>::Vector;
-  static constexpr std::int64_t step = 32;
-  static constexpr bool masked = true;
-
-  static void add(Vector& sum, const bf16* a, const bf16* b, std::int64_t left) {
-    const __mmask32 mask = left >= step ? ~0u : (1u << left) - 1;
-    sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(mask, a)),
-                           reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(mask, b)));
-  }
-};
-#endif
-
-// C(m0 + i, n0 + j) for i < Rows, j < Columns, as dot products of rows of A and of Bᵀ.
-template <int Rows, int Columns, class Real, class Out>
-void multiply_dots(const Gemm<Real>& args, Out* c, std::int64_t m0, std::int64_t n0) {
-  using Sum = sum_t<Real>;
-  constexpr std::int64_t step = Dot<Real>::step;
-  const std::int64_t K = args.K, whole = Dot<Real>::masked ? K : K - K % step;
-  const Real *a = args.a + m0 * K, *b = args.b + n0 * K;
-  typename Dot<Real>::Vector sums[Rows][Columns] = {};
-  for (std::int64_t k = 0; k < whole; k += step) {
-#pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 2
-      for (int j = 0; j < Columns; ++j) {
-        Dot<Real>::add(sums[i][j], a + i * K + k, b + j * K + k, whole - k);
-      }
-    }
-  }
-  for (int i = 0; i < Rows; ++i) {
-    for (int j = 0; j < Columns; ++j) {
-      Sum sum = sum_of<Sum>(sums[i][j]);
-      for (std::int64_t k = whole; k < K; ++k) {
-        sum += static_cast<Sum>(a[i * K + k]) * static_cast<Sum>(b[j * K + k]);
-      }
-      if (args.bias != nullptr) sum += static_cast<Sum>(args.bias[n0 + j]);
-      c[(m0 + i) * args.N + n0 + j] = static_cast<Out>(sum);
-    }
-  }
-}
-
-template <int Columns, class Real, class Out>
-void multiply_columns(const Gemm<Real>& args, Out* c, std::int64_t n) {
-  constexpr int most = kTileRows >= 8 ? 8 : 4;
-  std::int64_t m = 0;
-  for (; m + most <= args.M; m += most) multiply_dots<most, Columns>(args, c, m, n);
-  for (; m + 2 <= args.M; m += 2) multiply_dots<2, Columns>(args, c, m, n);
-  for (; m < args.M; ++m) multiply_dots<1, Columns>(args, c, m, n);
-}
-
 // Few rows (decoding): every weight is read once, from where it lies.
 template <class Real, class Out>
 void multiply_thin(const Gemm<Real>& args, Out* c) {
@@ -468,10 +330,11 @@ void multiply(const Gemm<Real>& args, Out* c) {
   if constexpr (std::is_same_v<Out, sum_t<Real>>) {
     if (args.accumulate && args.bias == nullptr) return multiply_slabs(args, c);
   }
-#ifdef __AMX_BF16__
-  if constexpr (std::is_same_v<Real, bf16>) return multiply_strips(args, c);
-#endif
-  multiply_rows(args, c);
+  if constexpr (kTiled<unit_t<Real>>) {
+    multiply_strips(args, c);
+  } else {
+    multiply_rows(args, c);
+  }
 }
 
 }  // namespace

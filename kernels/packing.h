@@ -210,6 +210,55 @@ inline Strided<Unit> copy_rows(Unit* room, const Strided<Source>& a, std::int64_
   return {room, units, 1};
 }
 
+// Rows of A as the inner loop likes them: tiles of kTileRows rows, each stored column after column;
+// or plain rows, for tiles.
+template <class Unit>
+using PackedRows = std::conditional_t<kTiled<Unit>, Strided<Unit>, TileRows<Unit>>;
+
+template <class Unit, class Source>
+PackedRows<Unit> pack_rows(Unit* room, const Strided<Source>& a, std::int64_t M, std::int64_t K) {
+  if constexpr (kTiled<Unit>) {
+    return copy_rows(room, a, M, K);
+  } else {
+    constexpr std::int64_t depth = std::is_same_v<Unit, Source> ? 1 : kUnitDepth<Unit>;
+    const std::int64_t units = depth_of<Unit>(K);
+    if constexpr (depth == 2 && std::is_same_v<Source, bf16>) {  // pairs as they lie
+      if (a.col_stride == 1 && a.row_stride % 2 == 0 && K % 2 == 0) {
+        const Unit* pairs = reinterpret_cast<const Unit*>(a.data);
+        return pack_rows(room, Strided<Unit>{pairs, a.row_stride / 2, 1}, M, K);
+      }
+    }
+    for (std::int64_t m = 0; m < M; m += kTileRows) {
+      const std::int64_t rows = std::min<std::int64_t>(kTileRows, M - m);
+      Unit* tile = room + m * units;
+      if (a.row_stride == 1 && rows == kTileRows) {
+        for (std::int64_t k = 0; k < units; ++k) {
+          copy_row(tile + k * kTileRows, a.data + m + k * depth * a.col_stride, a.col_stride,
+                   K - k * depth, kTileRows);
+        }
+        continue;
+      }
+      std::int64_t k = 0;
+      if constexpr (std::is_same_v<Unit, Source>) {  // four rows at a time, the last ones again
+        const Source* from = a.data + m * a.row_stride;
+        for (; a.col_stride == 1 && rows == kTileRows && k + 4 <= units; k += 4) {
+          transpose_4x4(tile + k * kTileRows, kTileRows, from + k, a.row_stride);
+          transpose_4x4(tile + k * kTileRows + kTileRows - 4, kTileRows,
+                        from + (kTileRows - 4) * a.row_stride + k, a.row_stride);
+        }
+      }
+      for (std::int64_t row = 0; row < rows; ++row) {
+        const Source* from = a.data + (m + row) * a.row_stride;
+        for (std::int64_t j = k; j < units; ++j) {
+          tile[j * kTileRows + row] =
+              unit_at<Unit>(from + j * depth * a.col_stride, a.col_stride, K - j * depth);
+        }
+      }
+    }
+    return {room};
+  }
+}
+
 // The rows that the inner loop takes for A: `a` itself where it can be read so, else a copy in
 // `room`.
 template <class Unit, class Source>

@@ -106,6 +106,18 @@ inline void multiply_panel(typename Simd<Unit>::Lane* c, std::int64_t c_stride, 
   rows.template operator()<1>();
 }
 
+// The same for a panel `width` lanes wide (panel_width).
+template <class Unit, class Left>
+inline void multiply_panel_of(std::int64_t width, typename Simd<Unit>::Lane* c,
+                              std::int64_t c_stride, const Left& a, const Unit* panel,
+                              std::int64_t M, std::int64_t units, bool accumulate) {
+  if (width == Simd<Unit>::panel) {
+    multiply_panel<kPanelVectors>(c, c_stride, a, panel, M, units, accumulate);
+  } else {
+    multiply_panel<1>(c, c_stride, a, panel, M, units, accumulate);
+  }
+}
+
 // C (M, N) (+)= A (M, K) · the first K rows and N columns of B. Whole panels are computed: C has
 // room for N rounded up to panels, or to vectors where N is all of B's columns.
 template <class Unit>
@@ -114,12 +126,8 @@ inline void multiply_packed(typename Simd<Unit>::Lane* c, std::int64_t c_stride,
                             std::int64_t N, std::int64_t K, bool accumulate) {
   const std::int64_t stored = depth_of<Unit>(b.K), units = depth_of<Unit>(K);
   for (std::int64_t n = 0; n < N; n += Simd<Unit>::panel) {
-    const Unit* panel = b.data + n * stored;
-    if (panel_width<Unit>(b.columns, n) == Simd<Unit>::lanes) {
-      multiply_panel<1>(c + n, c_stride, a, panel, M, units, accumulate);
-    } else {
-      multiply_panel<kPanelVectors>(c + n, c_stride, a, panel, M, units, accumulate);
-    }
+    multiply_panel_of(panel_width<Unit>(b.columns, n), c + n, c_stride, a, b.data + n * stored, M,
+                      units, accumulate);
   }
 }
 

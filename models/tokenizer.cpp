@@ -130,8 +130,7 @@ void Tokenizer::save(const std::filesystem::path& file) const {
 std::vector<std::int32_t> Tokenizer::encode(std::string_view text,
                                             std::optional<char> blank) const {
   std::vector<std::int32_t> tokens;
-  const auto starts = [&](char byte) { return bytes_ || (byte & 0xC0) != 0x80; };
-  tokens.reserve(static_cast<std::size_t>(std::count_if(text.begin(), text.end(), starts)));
+  tokens.reserve(bytes_ ? text.size() : count_code_points(text));
   for (std::size_t at = 0; at < text.size();) {
     const bool masked = blank && text[at] == *blank;
     const char32_t symbol = bytes_ ? static_cast<unsigned char>(text[at++]) : next_utf8(text, at);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/backend.h"
@@ -102,6 +103,15 @@ std::string encode_utf8(std::u32string_view text) {
   return bytes;
 }
 
+std::size_t count_code_points(std::string_view text) {
+  return text.size() -
+         static_cast<std::size_t>(std::count_if(text.begin(), text.end(), continues_character));
+}
+
+bool is_control(char32_t code_point) {
+  return code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0);
+}
+
 std::string describe(char32_t code_point) {
   const auto value = static_cast<std::uint32_t>(code_point);
   std::string shown;
@@ -111,7 +121,7 @@ std::string describe(char32_t code_point) {
     shown = "\\r";
   } else if (value == '\t') {
     shown = "\\t";
-  } else if (value < 0x20 || (value >= 0x7F && value < 0xA0)) {
+  } else if (is_control(code_point)) {
     shown = fmt::format("\\x{:02x}", value);
   } else {
     append_utf8(shown, code_point);

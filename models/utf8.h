@@ -30,6 +30,13 @@ std::u32string decode_utf8(std::string_view text);
 void append_utf8(std::string& text, char32_t code_point);
 std::string encode_utf8(std::u32string_view text);
 
+inline bool continues_character(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
+}
+// Of a text that is UTF-8.
+std::size_t count_code_points(std::string_view text);
+bool is_control(char32_t code_point);
+
 // One code point for a human: itself in quotes, escapes for control characters, and its number, as
 // in "é" (U+00E9) or "\n" (U+000A).
 std::string describe(char32_t code_point);

@@ -6,6 +6,7 @@
 
 #include "apps/report/format.h"
 #include "apps/report/resources.h"
+#include "models/utf8.h"
 
 namespace masque::report {
 namespace {
@@ -36,8 +37,7 @@ std::string drawn(const Plot& plot, int width, bool alone) {
 }  // namespace
 
 std::size_t letters(const std::string& text) {
-  return static_cast<std::size_t>(std::count_if(
-      text.begin(), text.end(), [](char character) { return (character & 0xC0) != 0x80; }));
+  return count_code_points(text);
 }
 
 double width_of(const std::string& text) {

@@ -5,10 +5,10 @@
 
 #include <cerrno>
 #include <clocale>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
+#include "apps/sample/interrupt_handler.h"
 #include "apps/terminal.h"
 
 #if MASQUE_LIBEDIT
@@ -20,22 +20,6 @@ namespace {
 
 constexpr const char* kPrompt = "> ";
 
-// SIGINT ends a read that waits, until the end of the scope.
-class EndsReads {
- public:
-  EndsReads() {
-    struct sigaction action {};
-    action.sa_handler = [](int) {};  // and no SA_RESTART
-    sigaction(SIGINT, &action, &before_);
-  }
-  EndsReads(const EndsReads&) = delete;
-  EndsReads& operator=(const EndsReads&) = delete;
-  ~EndsReads() { sigaction(SIGINT, &before_, nullptr); }
-
- private:
-  struct sigaction before_ {};
-};
-
 class PlainReader : public LineReader {
  public:
   PlainReader() = default;
@@ -45,7 +29,7 @@ class PlainReader : public LineReader {
 
   std::optional<std::string> read() override {
     if (isatty(STDIN_FILENO) == 0) return next();
-    const EndsReads ends_reads;
+    const InterruptHandler ends_reads([](int) {}, 0);
     for (;;) {
       write_to(STDERR_FILENO, kPrompt);
       errno = 0;

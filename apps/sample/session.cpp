@@ -9,6 +9,7 @@
 
 #include "apps/report/format.h"
 #include "apps/sample/display.h"
+#include "apps/sample/interrupt_handler.h"
 #include "apps/sample/line_reader.h"
 #include "apps/sample/page.h"
 #include "models/utf8.h"
@@ -32,23 +33,6 @@ const std::vector<std::string> kCommands = {"fill",  "again", "set",  "reset",
                                             "watch", "html",  "help", "quit"};
 
 volatile std::sig_atomic_t interrupted = 0;
-
-// While a session lasts, Ctrl-C is a wish to stop.
-class CatchInterrupts {
- public:
-  CatchInterrupts() {
-    struct sigaction action {};
-    action.sa_handler = [](int) { interrupted = 1; };
-    action.sa_flags = SA_RESTART;
-    sigaction(SIGINT, &action, &before_);
-  }
-  CatchInterrupts(const CatchInterrupts&) = delete;
-  CatchInterrupts& operator=(const CatchInterrupts&) = delete;
-  ~CatchInterrupts() { sigaction(SIGINT, &before_, nullptr); }
-
- private:
-  struct sigaction before_ {};
-};
 
 std::string unescape(const std::string& line) {
   std::string text;
@@ -88,9 +72,9 @@ Session::Session(Run& run, SampleRequest request, std::optional<bool> watch)
 }
 
 void Session::take_lines() {
-  std::optional<CatchInterrupts> catch_interrupts;
+  std::optional<InterruptHandler> stops_writing;
   if (typed_) {
-    catch_interrupts.emplace();
+    stops_writing.emplace([](int) { interrupted = 1; }, SA_RESTART);
     fmt::print(stderr, "{}: {}, context {}. Type a prompt, or /help; Ctrl-D ends.\n",
                run_.folder.path().string(),
                report::model_name(name_of(run_.config.model.objective)), run_.config.model.context);

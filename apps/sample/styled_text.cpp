@@ -20,10 +20,6 @@ void change_style(std::string& text, Style& now, Style next) {
   now = next;
 }
 
-bool is_control(char32_t character) {
-  return character < 0x20 || (character >= 0x7f && character < 0xa0);
-}
-
 // Fills lines from the left.
 class Wrapping {
  public:
