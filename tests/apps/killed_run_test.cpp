@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <sstream>
 
@@ -58,9 +59,9 @@ TEST_CASE("a run that is killed again and again ends with the bits of one that i
   bool done = false;
   ProcessResult last;
   for (int i = 0; !done && i < 100; ++i) {
-    // Later and later, so that it comes to an end on a machine of any speed.
-    const std::string before =
-        fmt::format("OMP_NUM_THREADS={} timeout -s KILL {:.2f}", 1 + i % 2, 0.05 + 0.04 * i);
+    // Later and later: at first before a machine of any speed is done, at last after it.
+    const std::string before = fmt::format("OMP_NUM_THREADS={} timeout -s KILL {:.4f}", 1 + i % 2,
+                                           0.005 * std::pow(1.12, i));
     const bool begun = fs::exists(runs.folder("killed") / "checkpoints" / "last");
     if (!begun) fs::remove_all(runs.folder("killed"));
     last = begun ? runs.resume("killed", before) : runs.train("killed", keys, before);
