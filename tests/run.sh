@@ -142,19 +142,23 @@ if [ "${MASQUE_TIDY:-part}" != all ]; then
 fi
 skip "[slow] tests under sanitizers" "they ran without; here they would take many minutes"
 
-heading "CUDA by nvcc (preset cuda; host code, which is the same, unoptimised)"
+# The programs' own code, which clang has read above, is left out; what links does so here as well.
+heading "CUDA by nvcc: kernels, core, models and the gradient check (preset cuda, host code unoptimised)"
+cuda_built=no
 if command -v nvcc > /dev/null; then
   if command -v ccache > /dev/null; then export CMAKE_CUDA_COMPILER_LAUNCHER=ccache; fi
   if check "configure cuda" cmake --preset cuda -B build/nvcc -DCMAKE_BUILD_TYPE=Debug -DMASQUE_LEVELS= \
     -DCMAKE_CXX_FLAGS_DEBUG=-O0 -DCMAKE_CUDA_FLAGS_DEBUG=-O3; then
-    check "build cuda" cmake --build build/nvcc -j "$jobs" --target masque || true
+    if check "build cuda" cmake --build build/nvcc -j "$jobs" --target masque_models masque-gradcheck; then
+      cuda_built=yes
+    fi
   fi
 else
   skip "CUDA by nvcc" "no nvcc here (CUDA Toolkit)"
 fi
 if ! nvidia-smi -L > /dev/null 2>&1; then
   skip "[gpu] tests on a GPU" "no NVIDIA GPU here; they ran on the emulator"
-elif [ -x build/nvcc/apps/masque ] \
+elif [ $cuda_built = yes ] \
   && check "build GPU tests" cmake --build build/nvcc -j "$jobs" --target masque-gpu-tests; then
   check "CUDA on the GPU" build/nvcc/tests/masque-gpu-tests '[gpu]' || true
 fi
