@@ -7,6 +7,7 @@
 
 #include "kernels/backend.h"
 #include "models/config.h"
+#include "models/spelling.h"
 
 namespace masque {
 namespace {
@@ -27,8 +28,7 @@ CLI::Option* takes_one_of(CLI::Option* option, std::vector<std::string> words) {
     if (words.size() <= 2) {
       throw InputError(fmt::format("{}: must be {}", what, fmt::join(words, " or ")));
     }
-    throw InputError(fmt::format("{}: did you mean {}? There are {}", what, nearest(value, words),
-                                 fmt::join(words, ", ")));
+    throw InputError(fmt::format("{}: {}", what, guess_of(value, words)));
   });
 }
 

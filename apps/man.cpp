@@ -12,8 +12,8 @@
 #include "apps/flags.h"
 #include "apps/help.h"
 #include "core/check.h"
-#include "models/config.h"
 #include "models/files.h"
+#include "models/spelling.h"
 
 namespace masque {
 namespace {
@@ -146,8 +146,7 @@ const CLI::App& command_at(const CLI::App& app, const std::vector<std::string>& 
                                    fmt::join(words, " "), path_of(*command), word));
     }
     if (found == nullptr) {
-      throw InputError(fmt::format("man {}: did you mean {}? There are {}", fmt::join(words, " "),
-                                   nearest(word, names), fmt::join(names, ", ")));
+      throw InputError(fmt::format("man {}: {}", fmt::join(words, " "), guess_of(word, names)));
     }
     command = found;
   }

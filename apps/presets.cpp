@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/backend.h"
+#include "models/spelling.h"
 
 namespace masque {
 
@@ -17,8 +18,7 @@ std::vector<std::string> preset_names() {
 RunConfig preset(const std::string& name, ObjectiveKind objective) {
   const auto found = preset_files().find(name);
   if (found == preset_files().end()) {
-    throw InputError(fmt::format("--preset {}: did you mean {}? There are {}", name,
-                                 nearest(name, preset_names()), fmt::join(preset_names(), ", ")));
+    throw InputError(fmt::format("--preset {}: {}", name, guess_of(name, preset_names())));
   }
   RunConfig config;
   const auto json = nlohmann::json::parse(found->second);

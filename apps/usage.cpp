@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "apps/flags.h"
-#include "models/config.h"
+#include "models/spelling.h"
 
 namespace masque {
 namespace {
@@ -46,15 +46,14 @@ std::string explain_word(const CLI::App& command, const std::string& word) {
   const std::string program = path_of(command);
   if (is_flag({word})) {
     const std::string name = word.substr(0, word.find('='));
-    return fmt::format("unknown flag {}: did you mean {}? See {} --help", name,
-                       nearest(name, flag_names(command)), program);
+    return fmt::format("unknown flag {}: {}{} --help lists them", name,
+                       guess(name, flag_names(command)), program);
   }
   const std::vector<std::string> commands = command_names(command);
   if (!commands.empty()) {
     const std::string parent = program.substr(program.find(' ') + 1);  // "data", or the program
     const std::string full = command.get_parent() == nullptr ? word : parent + " " + word;
-    return fmt::format("unknown command {}: did you mean {}? There are {}", full,
-                       nearest(word, commands), fmt::join(commands, ", "));
+    return fmt::format("unknown command {}: {}", full, guess_of(word, commands));
   }
   std::vector<std::string> taken;
   for (const CLI::Option* option : positionals_of(command)) taken.push_back(name_of(*option));

@@ -5,11 +5,11 @@
 #include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <utility>
 #include <variant>
 
 #include "core/check.h"
+#include "models/spelling.h"
 #include "models/strict_json.h"
 
 namespace masque {
@@ -152,29 +152,7 @@ Json value_of(const Field& field, RunConfig config) {
   return std::visit([](const auto* value) { return Json(*value); }, field.at(config));
 }
 
-std::size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replace = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({replace, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
-}
-
 }  // namespace
-
-std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
-  CHECK(!candidates.empty(), "nearest: no candidates for {}", word);
-  return *std::min_element(candidates.begin(), candidates.end(),
-                           [&](const std::string& a, const std::string& b) {
-                             return edit_distance(word, a) < edit_distance(word, b);
-                           });
-}
 
 const char* name_of(ObjectiveKind objective) {
   return objective == ObjectiveKind::llada ? "llada" : "ar";
@@ -201,7 +179,8 @@ void set_value(RunConfig& config, const std::string& key, const Json& value) {
   for (const Field& field : fields()) {
     if (key == field.key) return assign(field, config, value);
   }
-  throw InputError(fmt::format("unknown key {}: did you mean {}?", key, nearest(key, keys())));
+  throw InputError(
+      fmt::format("unknown key {}: {}masque train --dry-run lists them", key, guess(key, keys())));
 }
 
 void set_key(RunConfig& config, const std::string& assignment) {

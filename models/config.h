@@ -94,7 +94,5 @@ nlohmann::json to_json(const RunConfig& config);  // {"model", "training", "data
 RunConfig config_from_json(const nlohmann::json& json);
 const char* name_of(ObjectiveKind objective);           // "llada", "ar"
 ObjectiveKind objective_from(const std::string& name);  // InputError for anything else
-// The candidate of smallest edit distance to `word`.
-std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
 
 }  // namespace masque

@@ -20,6 +20,7 @@
 #include "models/corpus.h"
 #include "models/dataset.h"
 #include "models/run.h"
+#include "models/spelling.h"
 #include "models/trainer.h"
 
 namespace masque {
@@ -232,8 +233,7 @@ std::vector<std::string> part_names() {
 Plan make_plan(const PlanRequest& request, const Device& device) {
   for (const std::string& part : request.without) {
     if (has(part_names(), part)) continue;
-    throw InputError(fmt::format("--without {}: did you mean {}? There are {}", part,
-                                 nearest(part, part_names()), fmt::join(part_names(), ", ")));
+    throw InputError(fmt::format("--without {}: {}", part, guess_of(part, part_names())));
   }
   const std::set<std::uint64_t> different(request.seeds.begin(), request.seeds.end());
   if (request.seeds.empty() || different.size() != request.seeds.size()) {

@@ -12,6 +12,7 @@
 #include "apps/sample/interrupt_handler.h"
 #include "apps/sample/line_reader.h"
 #include "apps/sample/page.h"
+#include "models/spelling.h"
 #include "models/utf8.h"
 
 namespace masque {
@@ -29,8 +30,8 @@ constexpr const char* kHelp =
     "  /watch on|off   whether to show each step\n"
     "  /html FILE      what was written last, as a page to step through\n"
     "  /quit           ends, as Ctrl-D does; Ctrl-C stops what is being written\n";
-const std::vector<std::string> kCommands = {"fill",  "again", "set",  "reset",
-                                            "watch", "html",  "help", "quit"};
+const std::vector<std::string> kCommands = {"/fill",  "/again", "/set",  "/reset",
+                                            "/watch", "/html",  "/help", "/quit"};
 
 volatile std::sig_atomic_t interrupted = 0;
 
@@ -147,9 +148,8 @@ void Session::set(const std::string& name, const std::string& value) {
   if (app.get_option_no_throw(flag) == nullptr) {
     std::vector<std::string> names = kCommands;
     for (const CLI::Option* option : app.get_options())
-      names.push_back(option->get_name().substr(2));
-    throw InputError(
-        fmt::format("/{}: did you mean /{}? /help lists commands", name, nearest(name, names)));
+      names.push_back("/" + option->get_name().substr(2));
+    throw InputError(fmt::format("/{}: {}/help lists commands", name, guess("/" + name, names)));
   }
   require_argument(name, value, "a value");
   try {

@@ -89,7 +89,7 @@ TEST_CASE("what is wrong with a line is told, and the session goes on", "[sample
   says("/html page.html", "/html page.html: nothing was written yet");
   says("/html", "/html: give a file\n");
   says("/fill", "/fill: give a text with blanks (_)\n");
-  says("/", "/: did you mean");
+  says("/", "/: /help lists commands\n");
   says("//", "");
 
   const SmallRun ar("ar");

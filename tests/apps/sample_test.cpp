@@ -140,7 +140,7 @@ TEST_CASE("sample refuses what it cannot do in one line", "[sample][cpu]") {
   CHECK_THAT(refusal(llada, {"--prompt", "a", "--template", "b_"}), Contains("exclude each other"));
   CHECK_THAT(refusal(llada, {"--steps", "0"}), Contains("--steps 0"));
   CHECK_THAT(refusal(llada, {"--n", "0"}), Contains("--n 0"));
-  CHECK_THAT(refusal(llada, {"--strategy", "best"}), Contains("There are ancestral, random, low_"));
+  CHECK_THAT(refusal(llada, {"--strategy", "best"}), Contains("there are ancestral, random, low_"));
   CHECK_THAT(refusal(llada, {"--temperature", "-1"}), Contains("temperature is -1"));
   CHECK_THAT(refusal(llada, {"--top-p", "1.5"}), Contains("top-p is 1.5"));
   CHECK_THAT(refusal(ar, {"--template", "a_b"}), Contains("cannot fill blanks"));
