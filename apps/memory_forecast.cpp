@@ -19,15 +19,21 @@ double mebibytes(std::size_t bytes) {
 MemoryForecast forecast_memory(const RunConfig& config, const Device& device, ForecastAt at) {
   MemoryForecast forecast{plan_memory(config, device)};
   std::vector<MemoryPiece>& pieces = forecast.pieces;
-  std::size_t taken = 0;  // of the pieces, by now
+  const auto there = [at](const MemoryPiece& piece) {
+    if (at == ForecastAt::before) return piece.name == kTextPiece;
+    const bool evaluated = at == ForecastAt::evaluated;
+    return piece.taken <=
+           (evaluated ? MemoryPiece::Taken::evaluating : MemoryPiece::Taken::at_start);
+  };
+  std::size_t taken = 0;  // of the pieces
   for (const MemoryPiece& piece : pieces) {
-    const bool there = at == ForecastAt::running ? !piece.later : piece.name == kTextPiece;
-    if (there && !piece.on_gpu) taken += piece.bytes;
+    if (there(piece) && !piece.on_gpu) taken += piece.bytes;
     (piece.on_gpu ? forecast.gpu : forecast.host) += piece.bytes;
   }
   const ProcessMemory now = process_memory();
-  pieces.push_back(
-      {"the program and its kernels' scratch", now.resident - std::min(taken, now.resident)});
+  // An evaluation gives back a part of what it took.
+  const std::size_t held = at == ForecastAt::evaluated ? now.peak : now.resident;
+  pieces.push_back({"the program and its kernels' scratch", held - std::min(taken, held)});
   forecast.host = std::max(forecast.host + pieces.back().bytes, now.peak);
   return forecast;
 }

@@ -17,8 +17,8 @@ struct MemoryForecast {
 };
 
 // before: with the text read and no trainer made, so that what kernels take as scratch is not yet
-// known. running: after a step or more.
-enum class ForecastAt { before, running };
+// known. running: after a step or more. evaluated: after a full forward of an evaluation, too.
+enum class ForecastAt { before, running, evaluated };
 MemoryForecast forecast_memory(const RunConfig& config, const Device& device, ForecastAt at);
 
 // Error where this machine, or the container's limit, has not what is still to be taken.

@@ -17,6 +17,8 @@
 #include "core/check.h"
 #include "core/out_of_memory.h"
 #include "models/dataset.h"
+#include "models/generate_text.h"
+#include "models/memory_plan.h"
 #include "models/run.h"
 #include "models/trainer.h"
 
@@ -83,12 +85,27 @@ void describe_run(const RunConfig& config, Trainer& trainer, const MemoryForecas
   for (const std::string& hint : hints(config)) fmt::print(stderr, "hint: {}\n", hint);
 }
 
-// A few steps in memory: what a run would be, take and need. Writes nothing.
-void dry_run(const RunConfig& config, Trainer& trainer) {
+// The same, but that an evaluation is one forward, as large as the run's.
+RunConfig briefly_evaluated(RunConfig config) {
+  TrainingConfig& training = config.training;
+  const std::int64_t draws =
+      config.model.objective == ObjectiveKind::llada ? training.eval_draws : 1;
+  const std::int64_t windows = (evaluation_batch(config.model) + draws - 1) / draws;
+  training.eval_windows =
+      training.eval_windows > 0 ? std::min(training.eval_windows, windows) : windows;
+  return config;
+}
+
+// A few steps, an evaluation and a sample in memory: what a run would be, take and need. Writes
+// nothing.
+void dry_run(const RunConfig& config, const Tokenizer& tokenizer, Trainer& trainer) {
   const std::int64_t steps = config.training.steps;
   const double seconds = seconds_per_step(trainer);
+  trainer.evaluate("train");
+  if (config.training.ema > 0) trainer.evaluate("train", Trainer::Weights::averaged);
+  generate_text(trainer.network(), tokenizer, config);
   const MemoryForecast memory =
-      forecast_memory(config, trainer.transformer().device(), ForecastAt::running);
+      forecast_memory(config, trainer.transformer().device(), ForecastAt::evaluated);
   describe_run(config, trainer, memory);
   fmt::print(stderr, "a step takes {:.3f} s, {} tokens/s: about {} with evaluations\n", seconds,
              grouped(static_cast<std::int64_t>(
@@ -163,10 +180,11 @@ int train(const TrainOptions& options) {
   TrainingText text = read_training_text(options, folder, config);
   const MemoryForecast memory = forecast_memory(config, device, ForecastAt::before);
   require_memory(memory);
-  Trainer trainer(config, text.tokenizer, std::move(text.splits), device);
+  Trainer trainer(options.dry_run ? briefly_evaluated(config) : config, text.tokenizer,
+                  std::move(text.splits), device);
   if (!options.resume) warn_of_text(text.tokenizer);
   if (options.dry_run) {
-    dry_run(config, trainer);
+    dry_run(config, text.tokenizer, trainer);
     return 0;
   }
   if (options.resume) {
@@ -214,7 +232,9 @@ void add_train_command(CLI::App& app, int& exit_code) {
       ->type_name(kKeyValue);
   command->add_flag("--resume", options->resume, "Go on from the run's last checkpoint");
   command->add_flag("--dry-run", options->dry_run,
-                    "A few steps in memory: print configuration, time and memory; write nothing");
+                    "A few steps, an evaluation and a sample in memory: print configuration, time "
+                    "and memory; write "
+                    "nothing");
   add_common_options(*command, options->common);
   command->callback([options, &exit_code] { exit_code = train(*options); });
 }

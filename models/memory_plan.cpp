@@ -10,6 +10,8 @@
 namespace masque {
 namespace {
 
+using Taken = MemoryPiece::Taken;
+
 constexpr std::int64_t kEvaluationTokens = 4096;  // in a forward
 
 std::size_t bytes_of(std::int64_t count, DType dtype) {
@@ -84,18 +86,20 @@ std::vector<MemoryPiece> plan_memory(const RunConfig& config, const Device& devi
     pieces.push_back({"average of the weights", once, gpu});
     const std::size_t computed =
         activation == master ? 0 : bytes_of(parameters.arena_count(), activation);
-    pieces.push_back({std::string("weights put aside meanwhile"), once + computed, gpu, true});
+    pieces.push_back(
+        {std::string("weights put aside meanwhile"), once + computed, gpu, Taken::evaluating});
   }
   pieces.push_back({"activations of a step", step_bytes(config, device), gpu});
-  pieces.push_back(
-      {"activations of an evaluation", forward_bytes(transformer, evaluation), gpu, true});
-  // Of an evaluation, as they come from the device and as f64; or a checkpoint being written.
+  pieces.push_back({"activations of an evaluation", forward_bytes(transformer, evaluation), gpu,
+                    Taken::evaluating});
+  // As they come from the device, and as f64.
   const std::size_t logits = static_cast<std::size_t>(evaluation.positions) *
                              static_cast<std::size_t>(config.model.vocab_size) *
                              (size_of(activation) + sizeof(double));
-  const std::size_t copy = bytes_of(parameters.count(), master) * (ema ? 4 : 3);
-  pieces.push_back({copy > logits ? "copy of a checkpoint" : "logits of an evaluation",
-                    std::max(copy, logits), false, true});
+  pieces.push_back({"logits of an evaluation", logits, false, Taken::evaluating});
+  // Written in the background, so beside all else.
+  pieces.push_back({"copy of a checkpoint", bytes_of(parameters.count(), master) * (ema ? 4 : 3),
+                    false, Taken::saving});
   return pieces;
 }
 

@@ -14,10 +14,11 @@ namespace masque {
 inline constexpr const char* kTextPiece = "text, as tokens";
 
 struct MemoryPiece {
+  enum class Taken { at_start, evaluating, saving };  // the first time
   std::string name;
   std::size_t bytes = 0;
   bool on_gpu = false;
-  bool later = false;  // taken by the first evaluation or save, not when the trainer is made
+  Taken taken = Taken::at_start;
 };
 
 // Of Trainer and what surrounds it: all but the program, the kernels' scratch and, on a GPU, the
