@@ -14,9 +14,6 @@ from xml.sax.saxutils import escape
 
 CELL, ROW, LEFT, SIZE = 8.6, 30, 86, 14  # pixels: a character, a row, what is left of the text; of the font
 BLANK = "_"
-# Light and dark: of one hue, by probability 0 to 20%, … 80 to 100%; as in the page.
-SHADES = [("#dfeaf2", "#17324a"), ("#c5d9e8", "#1c405f"), ("#a9c8df", "#225077"), ("#8db7d6", "#28618f"),
-          ("#74a7cd", "#2f73a9")]
 
 
 def chosen(frames, rows):
@@ -26,23 +23,35 @@ def chosen(frames, rows):
     return [min(range(len(frames)), key=lambda i: abs(blanks[i] - share)) for share in wanted]
 
 
-def draw(frames, rows):
+def colours(page):
+    """The page's own: text, remarks and shades, light and dark; and how much shade each confidence has."""
+    named = re.findall(r"--(ink|soft|llada): (#\w+)", page)  # the light theme's, then the dark one's
+    shares = re.findall(r"\.f\d \{ --share: (\d+)%", page)
+    return dict(named[:3]), dict(named[3:6]), [int(share) / 100 for share in shares]
+
+
+def draw(page, frames, rows):
+    light, dark, shares = colours(page)
     steps = chosen(frames, rows)
     given = {i for i, c in enumerate(frames[0]["text"]) if c != BLANK}
     width = LEFT + CELL * len(frames[0]["text"]) + 8
-    dark = "".join(f".s{i} {{ fill: {shade[1]}; }} " for i, shade in enumerate(SHADES))
-    light = "".join(f".s{i} {{ fill: {shade[0]}; }} " for i, shade in enumerate(SHADES))
+    shades = " ".join(f".s{i} {{ fill-opacity: {share}; }}" for i, share in enumerate(shares))
+
+    def theme(colour):
+        return (f"text {{ fill: {colour['ink']}; }} .step, .blank {{ fill: {colour['soft']}; }} "
+                f"rect {{ fill: {colour['llada']}; }}")
+
     last = len(frames) - 1
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {ROW * rows + 8}" role="img" '
         f'aria-labelledby="title" font-size="{SIZE}">',
         f'  <title id="title">{escape("LLaDA writes: " + frames[last]["text"])}</title>',
         "  <style>",
-        "    text { fill: #1a1d27; font-family: ui-monospace, 'DejaVu Sans Mono', monospace; text-anchor: middle; }",
-        "    .step { font-family: system-ui, sans-serif; font-size: 12px; fill: #5a6070; text-anchor: start; }",
-        f"    .given {{ font-weight: 700; }} .blank {{ fill: #8a92a0; }} {light}",
-        "    @media (prefers-color-scheme: dark) { text { fill: #e8eaf0; } .step { fill: #a4abb9; } "
-        f"{dark}}}",
+        "    text { font-family: ui-monospace, 'DejaVu Sans Mono', monospace; text-anchor: middle; }",
+        "    .step { font-family: system-ui, sans-serif; font-size: 12px; text-anchor: start; }",
+        f"    .given {{ font-weight: 700; }} {shades}",
+        f"    {theme(light)}",
+        f"    @media (prefers-color-scheme: dark) {{ {theme(dark)} }}",
         "  </style>",
     ]
     before = 0
@@ -56,7 +65,7 @@ def draw(frames, rows):
         for i, character in enumerate(frames[step]["text"]):
             x = LEFT + CELL * (i + 0.5)
             if i in fresh and character != BLANK:
-                shade = min(int(fresh[i] * len(SHADES)), len(SHADES) - 1)
+                shade = min(int(fresh[i] * len(shares)), len(shares) - 1)
                 lines.append(f'  <rect class="s{shade}" x="{x - CELL / 2:.1f}" y="{y - 15}" width="{CELL}" height="20"/>')
             if character == " ":
                 continue
@@ -73,7 +82,7 @@ def main():
     data = re.search(r'<script type="application/json">(.*?)</script>', page, re.S)
     if not data:
         sys.exit(f"{sys.argv[1]}: no page of masque sample --html")
-    print(draw(json.loads(data.group(1))[0]["frames"], int(sys.argv[2]) if len(sys.argv) > 2 else 5))
+    print(draw(page, json.loads(data.group(1))[0]["frames"], int(sys.argv[2]) if len(sys.argv) > 2 else 5))
 
 
 if __name__ == "__main__":
