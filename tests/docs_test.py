@@ -10,6 +10,8 @@ programs (scripts, cmake) and of commands within sentences, that the program, ta
 preset, a|b for either, and [..] is left out. Ends with "N passed, N failed".
 """
 
+import functools
+import itertools
 import os
 import re
 import shutil
@@ -79,6 +81,11 @@ def runs_named(command):
     return re.findall(r"(?<= )(?:out/)?runs/[\w-]+", command)
 
 
+def missing_options(command, known):
+    options = re.findall(r"(?:^|(?<=[\s\[]))--[a-z][\w-]*", command)
+    return [o for o in options if not re.search(rf"{re.escape(o)}(?![\w-])", known)]
+
+
 class Reader:
     """Somebody who types what the documents say."""
 
@@ -89,25 +96,30 @@ class Reader:
         self.passed = 0
         self.failed = 0
         self.unrun = []
-        self.helps = {}
-
-    def fail(self, place, command, why):
-        self.failed += 1
-        print(f"FAIL {place}: {command}\n  {why}", flush=True)
+        self.text = "\n".join(d.read_text() for d in documents())[:60000]
+        self.subcommands = re.findall(r"^  (\w+) ", self.run("masque --help", build).stdout, re.M)
+        self.cmake = "\n".join((ROOT / f / "CMakeLists.txt").read_text() for f in (".", "apps", "tests", "bench"))
+        self.presets = (ROOT / "CMakePresets.json").read_text()
 
     def run(self, command, folder, limit=120):
         return subprocess.run(["bash", "-c", command], cwd=folder, env=self.environment, timeout=limit,
                               capture_output=True, text=True)
 
+    @functools.cache
     def help_of(self, subcommand):
-        if subcommand not in self.helps:
-            # `masque data` has subcommands of its own.
-            result = self.run(f"masque {subcommand} --help; for s in fetch info synth; "
-                              f"do masque {subcommand} $s --help; done 2> /dev/null", self.build)
-            self.helps[subcommand] = result.stdout
-        return self.helps[subcommand]
+        within = ["", "fetch", "info", "synth"] if subcommand == "data" else [""]
+        return "".join(self.run(f"masque {subcommand} {word} --help", self.build).stdout for word in within)
 
-    def type_in(self, place, command, folder):
+    def count(self, place, command, why):
+        """A command that passed, or failed for a reason."""
+        if why:
+            self.failed += 1
+            print(f"FAIL {place}: {command}\n  {why}", flush=True)
+        else:
+            self.passed += 1
+
+    def type_in(self, command, folder):
+        """Why a command failed, or nothing."""
         for seed, run in enumerate(runs_named(command), 1):
             if (folder / run).exists():
                 continue
@@ -115,92 +127,73 @@ class Reader:
             made = self.run(f"masque train {run} --objective {objective} --data tinyshakespeare.txt --seed {seed} "
                             f"--set ema=0.5 {SMALL}", folder)
             if made.returncode != 0:
-                self.fail(place, command, f"its run {run} could not be made: {made.stderr}")
-                return
+                return f"its run {run} could not be made: {made.stderr}"
         small = made_small(command)
         if command.startswith(("masque train ", "masque compare ")):
             shutil.rmtree(folder / command.split()[2], ignore_errors=True)  # of an earlier command
         result = self.run(small, folder)
-        if result.returncode == 0:
-            self.passed += 1
-        else:
-            self.fail(place, command, f"as {small}\n  exit {result.returncode}: {result.stderr[-1000:]}")
+        return result.returncode and f"as {small}\n  exit {result.returncode}: {result.stderr[-1000:]}"
 
-    def missing_options(self, command, known):
-        options = re.findall(r"(?<=[\s`\[])--[a-z][\w-]*", command)
-        return [o for o in options if not re.search(rf"{re.escape(o)}(?![\w-])", known)]
+    def type_in_vain(self, command, wanted, folder):
+        """The same of one that the document shows with its error."""
+        result = self.run(command, folder)
+        refused = result.returncode != 0 and wanted in result.stderr
+        return not refused and f"did not say: {wanted}\n  but: {result.stderr}"
 
-    def look_at(self, place, command):
-        """A command of another program: that there is what it names."""
+    def look_at(self, command):
+        """Of another program's command: what it names and there is not, or nothing."""
         words = command.replace("python3 ", "", 1).split()
         if "/" in words[0] and not words[0].startswith(("build/", "/")):
             script = ROOT / words[0]
             if not script.is_file():
-                return self.fail(place, command, f"there is no {words[0]}")
+                return f"there is no {words[0]}"
             sources = [script.with_suffix(".py"), script]  # a .sh may only start the .py beside it
-            missing = self.missing_options(" " + command, "".join(s.read_text() for s in sources if s.is_file()))
+            missing = missing_options(command, "".join(s.read_text() for s in sources if s.is_file()))
         else:
-            lists = "\n".join(p.read_text() for p in ROOT.glob("**/CMakeLists.txt") if "build" not in p.parts)
-            presets = (ROOT / "CMakePresets.json").read_text()
             missing = [t for t in re.findall(r"--target (\S+)", command)
-                       if not re.search(rf"add_\w+\({t}\b", lists)]
-            missing += [p for p in re.findall(r"--preset (\S+)", command) if f'"name": "{p}"' not in presets]
+                       if not re.search(rf"add_\w+\({t}\b", self.cmake)]
+            missing += [p for p in re.findall(r"--preset (\S+)", command) if f'"name": "{p}"' not in self.presets]
             missing += [t for t in re.findall(r"build/\w+/\w+/([\w-]+)", command)
-                        if not re.search(rf"add_executable\({t}\b", lists)]
-        if missing:
-            return self.fail(place, command, f"there is no {', '.join(missing)}")
-        self.passed += 1
+                        if not re.search(rf"add_executable\({t}\b", self.cmake)]
+        return missing and f"there is no {', '.join(missing)}"
+
+    def read_code(self, place, line, after, folder):
+        command = plain(line)
+        if NEEDS_NETWORK.match(command):
+            self.unrun.append(f"{place}: {command}")
+        elif re.match(rf"masque ({'|'.join(self.subcommands)})\b", command):
+            # A document may show an error on purpose: what the program says stands on the next line.
+            if after.startswith("masque: "):
+                self.count(place, command, self.type_in_vain(command, after, folder))
+            else:
+                self.count(place, command, self.type_in(command, folder))
+        elif command.startswith("build/cpu/tests/masque-gradcheck"):
+            result = self.run(command.replace("build/cpu", str(self.build), 1), folder, 300)
+            self.count(place, command, result.returncode and f"exit {result.returncode}: {result.stderr[-1000:]}")
+        elif re.match(r"(python3 )?(bench|tests|apps|build)/|cmake --preset", command):
+            self.count(place, command, self.look_at(command))
+
+    def read_sentences(self, place, text):
+        for subcommand, rest in re.findall(r"`masque (\w+)((?:\s[^`]*)?)`", text):
+            if subcommand in self.subcommands:
+                missing = missing_options(rest, self.help_of(subcommand))
+                self.count(place, f"masque {subcommand}{rest}", missing and f"has no {', '.join(missing)}")
+            else:
+                self.count(place, f"masque {subcommand}", "there is no such subcommand")
 
     def read(self, document, folder):
-        text = "\n".join(p.read_text() for p in documents())
-        (folder / "tinyshakespeare.txt").write_text(text[:60000])
+        (folder / "tinyshakespeare.txt").write_text(self.text)
         (folder / "small.txt").write_text("To be, or not to be. " * 25)
         (folder / "prompts.txt").write_text("ROMEO:\n")
-        subcommands = re.findall(r"^  (\w+) ", self.run("masque --help", folder).stdout, re.M)
-        for number, line, code in code_and_sentences(document):
-            place = f"{document.relative_to(ROOT)}:{number}"
+        for code, group in itertools.groupby(code_and_sentences(document), key=lambda line: line[2]):
+            block = list(group)
+            first = f"{document.relative_to(ROOT)}:{block[0][0]}"
             if not code:
-                for inline in re.findall(r"`masque (\w+)( [^`]*)?`", line):
-                    if inline[0] not in subcommands:
-                        self.fail(place, f"masque {inline[0]}", "there is no such subcommand")
-                        continue
-                    missing = self.missing_options(inline[1], self.help_of(inline[0]))
-                    if missing:
-                        self.fail(place, f"masque {inline[0]}{inline[1]}", f"has no {', '.join(missing)}")
-                    else:
-                        self.passed += 1
+                self.read_sentences(first, "\n".join(line for _, line, _ in block))
                 continue
-            command = plain(line)
-            words = command.split()
-            if NEEDS_NETWORK.match(command):
-                self.unrun.append(f"{place}: {command}")
-            elif len(words) > 1 and words[0] == "masque" and words[1] in subcommands:
-                # A document may show an error on purpose: the next line is what the program says.
-                if self.shows_error(document, number):
-                    self.expect_error(place, command, document, number, folder)
-                else:
-                    self.type_in(place, command, folder)
-            elif re.match(r"build/cpu/tests/masque-gradcheck", command):
-                result = self.run(command.replace("build/cpu", str(self.build), 1), folder, 300)
-                if result.returncode == 0:
-                    self.passed += 1
-                else:
-                    self.fail(place, command, result.stderr[-1000:])
-            elif re.match(r"(python3 )?(bench|tests|apps|build)/|cmake --preset", command):
-                self.look_at(place, command)
-
-    @staticmethod
-    def shows_error(document, number):
-        lines = document.read_text().split("\n")
-        return number < len(lines) and lines[number].strip().startswith("masque: ")
-
-    def expect_error(self, place, command, document, number, folder):
-        wanted = document.read_text().split("\n")[number].strip()
-        result = self.run(command, folder)
-        if result.returncode != 0 and wanted in result.stderr:
-            self.passed += 1
-        else:
-            self.fail(place, command, f"did not say: {wanted}\n  but: {result.stderr}")
+            afters = [line.strip() for _, line, _ in block[1:]] + [""]
+            for (number, line, _), after in zip(block, afters):
+                self.read_code(f"{document.relative_to(ROOT)}:{number}", line, after, folder)
 
 
 def documents():
