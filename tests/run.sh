@@ -142,7 +142,8 @@ if [ "${MASQUE_TIDY:-part}" != all ]; then
 fi
 skip "[slow] tests under sanitizers" "they ran without; here they would take many minutes"
 
-# The programs' own code, which clang has read above, is left out; what links does so here as well.
+# The programs' own code is left out: clang has compiled it above, and the gradient check shows that
+# what is below it links.
 heading "CUDA by nvcc: kernels, core, models and the gradient check (preset cuda, host code unoptimised)"
 cuda_built=no
 if command -v nvcc > /dev/null; then
