@@ -138,29 +138,33 @@ std::int64_t quarter_of(std::int64_t N) {
 #ifdef __AMX_BF16__
 
 constexpr std::int64_t kStripDepth = 512;  // numbers of a sum: 32 rows of them are 32 KiB
+constexpr std::int64_t kSlab = 256;        // of a gradient's sum: 32 rows and a panel stay in L1
 
-// Asks for the next rows of A, (rows, length) from (m0, k0) on, a share at each of `calls`.
+// Asks for `length` numbers of each of the next rows of A, a share at each of `calls`.
 class Fetcher {
  public:
-  Fetcher(const Strided<bf16>& a, std::int64_t m0, std::int64_t k0, std::int64_t M, std::int64_t K,
-          std::int64_t length, std::int64_t calls)
-      : first_(a.at(m0, k0)), stride_(a.row_stride * 2) {
-    const std::int64_t rows = std::clamp<std::int64_t>(M - m0, 0, kStep<BfPair>);
-    line_count_ = (std::min(length, K - k0) * 2 + 63) / 64;
-    left_ = a.col_stride == 1 ? rows * line_count_ : 0;
-    share_ = (left_ + calls - 1) / calls;
-  }
+  Fetcher(const Strided<bf16>& a, std::int64_t rows, std::int64_t length, std::int64_t calls)
+      : row_(reinterpret_cast<const char*>(a.data)),
+        stride_(a.row_stride * kSize),
+        bytes_(length * kSize),
+        left_(a.col_stride == 1 ? rows * ((bytes_ + kLine - 1) / kLine) : 0),
+        share_((left_ + calls - 1) / calls) {}
   void fetch() {
-    for (std::int64_t i = 0; i < share_ && done_ < left_; ++i, ++done_) {
-      _mm_prefetch(reinterpret_cast<const char*>(first_) + done_ / line_count_ * stride_ +
-                       done_ % line_count_ * 64,
-                   _MM_HINT_T0);
+    for (std::int64_t i = std::min(share_, left_); i > 0; --i) {
+      _mm_prefetch(row_ + at_, _MM_HINT_T0);
+      at_ += kLine;
+      if (at_ >= bytes_) {
+        at_ = 0;
+        row_ += stride_;
+      }
     }
+    left_ -= std::min(share_, left_);
   }
 
  private:
-  const bf16* first_;
-  std::int64_t stride_, line_count_, left_, share_, done_ = 0;
+  static constexpr std::int64_t kSize = sizeof(bf16), kLine = 64;
+  const char* row_;
+  std::int64_t stride_, bytes_, at_ = 0, left_, share_;
 };
 
 // Activations, in tiles: a task is a strip of 32 rows of C. Its rows of A stay in L1, read where
@@ -174,7 +178,8 @@ void multiply_strips(const Gemm<bf16>& args, Out* c) {
   const std::int64_t depth = K <= kStripDepth * 5 / 4 ? K : kStripDepth;
   const Blocks blocks(M, N, side, M >= kTall ? round_up(N, panel) : quarter_of<Unit>(N));
   const std::int64_t panels = (N + panel - 1) / panel, wide = round_up(N, panel);
-  const std::int64_t room_size = rows_size<Unit>(side, depth), sums_size = side * wide;
+  const std::int64_t room_size = rows_size<Unit>(side, depth);
+  const std::int64_t sums_size = side * (depth < K ? wide : panel);
   Unit* const packed = scratch_of<Unit>(Scratch::gemm_b, packed_size<Unit>(K, N));
   Unit* const rooms =
       scratch_of<Unit>(Scratch::gemm_a, omp_get_max_threads() * (room_size + sums_size));
@@ -194,17 +199,66 @@ void multiply_strips(const Gemm<bf16>& args, Out* c) {
         const std::int64_t length = std::min(depth, K - k0), units = depth_of<Unit>(length);
         const Strided<Unit> left = as_rows(room, a.from(m0, k0), rows, length);
         const bool last = k0 + length == K;
-        Fetcher ahead(a, last ? m0 + side : m0, last ? 0 : k0 + depth, M, K, depth,
-                      (end - n0 + panel - 1) / panel);
+        const std::int64_t next_m = last ? m0 + side : m0, next_k = last ? 0 : k0 + depth;
+        Fetcher ahead(a.from(next_m, next_k), std::clamp<std::int64_t>(M - next_m, 0, side),
+                      std::min(depth, K - next_k), (end - n0 + panel - 1) / panel);
         for (std::int64_t n = n0; n < end; n += panel) {
           const std::int64_t width = panel_width<Unit>(N, n);
           const Unit* right = packed + n * stored + k0 / kUnitDepth<Unit> * width;
-          float* block = sums + (n - n0) * side;
+          float* block = depth < K ? sums + (n - n0) * side : sums;
           ahead.fetch();
           multiply_panel_of(width, block, width, left, right, rows, units, k0 > 0);
           if (last) {
             store_block(c + m0 * N + n, N, block, width, rows, std::min(width, N - n),
                         args.accumulate, args.bias == nullptr ? nullptr : args.bias + n);
+          }
+        }
+      }
+    }
+  }
+}
+
+// Gradients of weights, in tiles: C += Aᵀ·B with rows of A and B side by side. Each task goes
+// through the whole sum alone, in slabs that it packs for itself: what another core has packed
+// would cost more to fetch. How C is cut changes no sum, so it is cut for the threads there are.
+void multiply_gradients(const Gemm<bf16>& args, float* c) {
+  using Unit = BfPair;
+  constexpr std::int64_t panel = Simd<Unit>::panel, side = kStep<Unit>;
+  const std::int64_t M = args.M, N = args.N, K = args.K, threads = omp_get_max_threads();
+  const std::int64_t slab = std::min(K, kSlab);
+  const std::int64_t down = std::min(threads, (M + side - 1) / side);
+  const std::int64_t across = std::min((threads + down - 1) / down, (N + panel - 1) / panel);
+  const Blocks blocks(M, N, round_up((M + down - 1) / down, side),
+                      round_up((N + across - 1) / across, panel));
+  const std::int64_t left_size = rows_size<Unit>(blocks.rows, slab);
+  const std::int64_t room_size = left_size + packed_size<Unit>(slab, blocks.columns);
+  Unit* const rooms = scratch_of<Unit>(Scratch::gemm_a, threads * room_size);
+  const Strided<bf16> a = left_of(args), b = right_of(args);
+#pragma omp parallel
+  {
+    Unit* const room = rooms + omp_get_thread_num() * room_size;
+    Unit* const right = room + left_size;
+    const Tiles tiles;
+#pragma omp for schedule(static)
+    for (std::int64_t task = 0; task < blocks.tasks(); ++task) {
+      const std::int64_t m0 = blocks.row(task), rows = std::min(blocks.rows, M - m0);
+      const std::int64_t n0 = blocks.column(task), columns = std::min(blocks.columns, N - n0);
+      for (std::int64_t k0 = 0; k0 < K; k0 += slab) {
+        const std::int64_t length = std::min(slab, K - k0), units = depth_of<Unit>(length);
+        const Strided<Unit> left = copy_rows(room, a.from(m0, k0), rows, length);
+        for (std::int64_t k = 0; k < units; k += kTileSide) {  // row after row of B
+          for (std::int64_t n = 0; n < columns; n += panel) {
+            const std::int64_t width = panel_width<Unit>(columns, n);
+            pack_panel(right + n * units + k * width, b.from(k0 + 2 * k, n0),
+                       std::min(2 * kTileSide, length - 2 * k), columns, n, width);
+          }
+        }
+        for (std::int64_t m = 0; m < rows; m += side) {
+          for (std::int64_t n = 0; n < columns; n += panel) {
+            const std::int64_t width = panel_width<Unit>(columns, n);
+            multiply_block(c + (m0 + m) * N + n0 + n, N, left.from(m, 0), right + n * units,
+                           std::min(side, rows - m), width, std::min(width, columns - n), units,
+                           true, static_cast<const bf16*>(nullptr));
           }
         }
       }
@@ -272,7 +326,6 @@ void multiply_slabs(const Gemm<Real>& args, Out* c) {
   const Strided<Real> a = left_of(args), b = right_of(args);
 #pragma omp parallel
   {
-    [[maybe_unused]] const Tiles tiles;
     for (std::int64_t k0 = 0; k0 < K; k0 += slab) {
       const std::int64_t length = std::min(slab, K - k0), units = depth_of<Unit>(length);
 #pragma omp for schedule(static) nowait
@@ -286,9 +339,7 @@ void multiply_slabs(const Gemm<Real>& args, Out* c) {
       for (std::int64_t task = 0; task < blocks.tasks(); ++task) {
         const std::int64_t m0 = blocks.row(task), rows = std::min(blocks.rows, M - m0);
         const std::int64_t n0 = blocks.column(task), end = std::min(N, n0 + blocks.columns);
-        PackedRows<Unit> packed{};
-        packed.data = left + m0 * units;
-        if constexpr (kTiled<Unit>) packed = {packed.data, units, 1};
+        const TileRows<Unit> packed{left + m0 * units};
         for (std::int64_t n = n0; n < end; n += panel) {
           const std::int64_t width = panel_width<Unit>(N, n);
           multiply_block(c + m0 * N + n, N, packed, right + n * units, rows, width,
@@ -327,12 +378,16 @@ void multiply(const Gemm<Real>& args, Out* c) {
   if (args.K == 0) return multiply_nothing(args, c);
   const bool thin = args.M <= kThinRows && !args.transpose_a && args.transpose_b;
   if (thin && !args.accumulate) return multiply_thin(args, c);
-  if constexpr (std::is_same_v<Out, sum_t<Real>>) {
-    if (args.accumulate && args.bias == nullptr) return multiply_slabs(args, c);
-  }
+  const bool gradients = args.accumulate && args.transpose_a && !args.transpose_b;
   if constexpr (kTiled<unit_t<Real>>) {
+    if constexpr (std::is_same_v<Out, float>) {
+      if (gradients) return multiply_gradients(args, c);
+    }
     multiply_strips(args, c);
   } else {
+    if constexpr (std::is_same_v<Out, sum_t<Real>>) {
+      if (gradients) return multiply_slabs(args, c);
+    }
     multiply_rows(args, c);
   }
 }

@@ -1,6 +1,6 @@
 // gemm: C = op(A)·op(B), plus C itself where it accumulates, plus a bias in each row. All matrices
-// are dense and row-major. Does 2·M·N·K flops, summed in f32 (f64 for f64). The work is cut into
-// blocks fixed by the shape alone, each computed by one thread: no bit depends on the number of
+// are dense and row-major. Does 2·M·N·K flops, summed in f32 (f64 for f64). Each number of C is
+// computed by one thread, in an order fixed by the shape alone: no bit depends on the number of
 // threads. CPU only: a GPU has cublasLt (kernels/gpu_gemm.h).
 #pragma once
 

@@ -94,16 +94,15 @@ inline void pack_panel(Unit* packed, const Strided<Source>& b, std::int64_t K, s
   if constexpr (depth == 2) {
     for (; b.row_stride == 1 && done < filled; done += 16) {
       const std::int64_t across = std::min<std::int64_t>(16, filled - done);
-      for (std::int64_t k = 0; k < real; k += 16) {
-        PairBlock block;
-        for (int i = 0; i < 16; ++i) {
-          if (i < across) {
-            block.set(i, first + (done + i) * b.col_stride + 2 * k, K - 2 * k);
-          } else {
-            block.clear(i);
-          }
+      for (std::int64_t k = 0; k < real; k += 4) {
+        const bf16* from = first + done * b.col_stride + 2 * k;
+        Unit* to = packed + k * width + done;
+        if (across == 16 && 2 * k + 8 <= K) {
+          transpose_pairs(to, width, from, b.col_stride);
+        } else {
+          transpose_pairs_at_edge(to, width, std::min<std::int64_t>(4, real - k), across, from,
+                                  b.col_stride, across, std::min<std::int64_t>(8, K - 2 * k));
         }
-        block.store_transposed(packed + k * width + done, width, real - k, across);
       }
     }
     done = std::min(done, filled);
@@ -134,7 +133,10 @@ inline void pack_panel(Unit* packed, const Strided<Source>& b, std::int64_t K, s
     std::memset(static_cast<void*>(packed + k * width + filled), 0,
                 (width - filled) * sizeof(Unit));
   }
-  std::memset(static_cast<void*>(packed + real * width), 0, (units - real) * width * sizeof(Unit));
+  if (real < units) {
+    std::memset(static_cast<void*>(packed + real * width), 0,
+                (units - real) * width * sizeof(Unit));
+  }
 }
 
 // The whole of B, (K, columns) = b(k, n), panel after panel.
@@ -147,11 +149,44 @@ inline void pack_panels(Unit* packed, const Strided<Source>& b, std::int64_t K,
   }
 }
 
-// Units of `M` rows of A as copy_rows leaves them. Pairs want their numbers side by side; tiles
-// want whole ones.
+// Units from row to row of A as copy_rows leaves it. Pairs want their numbers side by side; tiles
+// want whole ones, and rows that do not share cache sets.
+template <class Unit>
+constexpr std::int64_t row_units(std::int64_t K) {
+  return depth_of<Unit>(K) + (kTiled<Unit> ? kTileSide : 0);
+}
+
+// Units of `M` such rows.
 template <class Unit>
 constexpr std::int64_t rows_size(std::int64_t M, std::int64_t K) {
-  return (kTiled<Unit> ? round_up(M, kTileSide) : M) * depth_of<Unit>(K);
+  return (kTiled<Unit> ? round_up(M, kTileSide) : M) * row_units<Unit>(K);
+}
+
+// copy_rows of a transposed matrix by pairs in registers; false where that is not to be done.
+template <class Unit, class Source>
+inline bool pairs_of_columns([[maybe_unused]] Unit* room, [[maybe_unused]] const Strided<Source>& a,
+                             [[maybe_unused]] std::int64_t M, [[maybe_unused]] std::int64_t K) {
+#ifdef __AVX512BF16__
+  if constexpr (kUnitDepth<Unit> == 2) {
+    if (a.row_stride != 1) return false;
+    const std::int64_t stride = row_units<Unit>(K), pairs = (K + 1) / 2;
+    for (std::int64_t k = 0; k < pairs; k += 16) {  // row after row of the source
+      for (std::int64_t m = 0; m < M; m += 8) {
+        const Source* from = a.at(m, 2 * k);
+        Unit* to = room + m * stride + k;
+        if (M - m >= 8 && K - 2 * k >= 32) {
+          pair_columns(to, stride, from, a.col_stride);
+        } else {
+          const std::int64_t rows = std::min<std::int64_t>(8, M - m);
+          pair_columns_at_edge(to, stride, rows, std::min<std::int64_t>(16, pairs - k), from,
+                               a.col_stride, std::min<std::int64_t>(32, K - 2 * k), rows);
+        }
+      }
+    }
+    return true;
+  }
+#endif
+  return false;
 }
 
 // A (M, K) as rows of units, in `room`.
@@ -159,12 +194,12 @@ template <class Unit, class Source>
 inline Strided<Unit> copy_rows(Unit* room, const Strided<Source>& a, std::int64_t M,
                                std::int64_t K) {
   constexpr std::int64_t depth = kUnitDepth<Unit>;
-  const std::int64_t units = depth_of<Unit>(K), whole = K / depth;
+  const std::int64_t units = depth_of<Unit>(K), stride = row_units<Unit>(K), whole = K / depth;
   const std::int64_t real = (K + depth - 1) / depth;
   if (a.col_stride == 1) {
     for (std::int64_t m = 0; m < M; ++m) {
       const Source* from = a.data + m * a.row_stride;
-      Unit* to = room + m * units;
+      Unit* to = room + m * stride;
       if constexpr (depth == 1) {
         for (std::int64_t k = 0; k < K; ++k) to[k] = unit_at<Unit>(from + k, 1, 1);
       } else if constexpr (std::is_same_v<Source, bf16>) {
@@ -174,89 +209,64 @@ inline Strided<Unit> copy_rows(Unit* room, const Strided<Source>& a, std::int64_
       }
       if (whole < real) to[whole] = unit_at<Unit>(from + whole * depth, 1, 1);
     }
-#ifdef __AVX512BF16__
-  } else if (depth == 2 && a.row_stride == 1) {
-    for (std::int64_t m = 0; m < M; m += 16) {
-      for (std::int64_t k = 0; k < real; k += 16) {
-        PairBlock block;
-        for (int i = 0; i < 16; ++i) {
-          const Source* from = a.at(m, 2 * (k + i));
-          const std::int64_t left = K - 2 * (k + i);
-          if (left > 0) {
-            block.set(i, from, left > 1 ? from + a.col_stride : nullptr, M - m);
-          } else {
-            block.clear(i);
-          }
-        }
-        block.store_transposed(room + m * units + k, units, M - m, units - k);
-      }
-    }
-#endif
-  } else {
+  } else if (!pairs_of_columns(room, a, M, K)) {
     for (std::int64_t k = 0; k < real; ++k) {
       const Source* from = a.data + k * depth * a.col_stride;
       for (std::int64_t m = 0; m < M; ++m) {
-        room[m * units + k] = unit_at<Unit>(from + m * a.row_stride, a.col_stride, K - k * depth);
+        room[m * stride + k] = unit_at<Unit>(from + m * a.row_stride, a.col_stride, K - k * depth);
       }
     }
   }
   for (std::int64_t m = 0; m < M && real < units; ++m) {
-    std::memset(static_cast<void*>(room + m * units + real), 0, (units - real) * sizeof(Unit));
+    std::memset(static_cast<void*>(room + m * stride + real), 0, (units - real) * sizeof(Unit));
   }
   if constexpr (kTiled<Unit>) {
-    std::memset(static_cast<void*>(room + M * units), 0,
-                (round_up(M, kTileSide) - M) * units * sizeof(Unit));
+    std::memset(static_cast<void*>(room + M * stride), 0,
+                (round_up(M, kTileSide) - M) * stride * sizeof(Unit));
   }
-  return {room, units, 1};
+  return {room, stride, 1};
 }
 
-// Rows of A as the inner loop likes them: tiles of kTileRows rows, each stored column after column;
-// or plain rows, for tiles.
-template <class Unit>
-using PackedRows = std::conditional_t<kTiled<Unit>, Strided<Unit>, TileRows<Unit>>;
-
+// Rows of A as the inner loop likes them, where it is not of tiles: kTileRows at a time, each such
+// group stored column after column.
 template <class Unit, class Source>
-PackedRows<Unit> pack_rows(Unit* room, const Strided<Source>& a, std::int64_t M, std::int64_t K) {
-  if constexpr (kTiled<Unit>) {
-    return copy_rows(room, a, M, K);
-  } else {
-    constexpr std::int64_t depth = std::is_same_v<Unit, Source> ? 1 : kUnitDepth<Unit>;
-    const std::int64_t units = depth_of<Unit>(K);
-    if constexpr (depth == 2 && std::is_same_v<Source, bf16>) {  // pairs as they lie
-      if (a.col_stride == 1 && a.row_stride % 2 == 0 && K % 2 == 0) {
-        const Unit* pairs = reinterpret_cast<const Unit*>(a.data);
-        return pack_rows(room, Strided<Unit>{pairs, a.row_stride / 2, 1}, M, K);
-      }
+TileRows<Unit> pack_rows(Unit* room, const Strided<Source>& a, std::int64_t M, std::int64_t K) {
+  constexpr std::int64_t depth = std::is_same_v<Unit, Source> ? 1 : kUnitDepth<Unit>;
+  const std::int64_t units = depth_of<Unit>(K);
+  if constexpr (depth == 2 && std::is_same_v<Source, bf16>) {  // pairs as they lie
+    if (a.col_stride == 1 && a.row_stride % 2 == 0 && K % 2 == 0) {
+      const Unit* pairs = reinterpret_cast<const Unit*>(a.data);
+      return pack_rows(room, Strided<Unit>{pairs, a.row_stride / 2, 1}, M, K);
     }
-    for (std::int64_t m = 0; m < M; m += kTileRows) {
-      const std::int64_t rows = std::min<std::int64_t>(kTileRows, M - m);
-      Unit* tile = room + m * units;
-      if (a.row_stride == 1 && rows == kTileRows) {
-        for (std::int64_t k = 0; k < units; ++k) {
-          copy_row(tile + k * kTileRows, a.data + m + k * depth * a.col_stride, a.col_stride,
-                   K - k * depth, kTileRows);
-        }
-        continue;
-      }
-      std::int64_t k = 0;
-      if constexpr (std::is_same_v<Unit, Source>) {  // four rows at a time, the last ones again
-        const Source* from = a.data + m * a.row_stride;
-        for (; a.col_stride == 1 && rows == kTileRows && k + 4 <= units; k += 4) {
-          transpose_4x4(tile + k * kTileRows, kTileRows, from + k, a.row_stride);
-          transpose_4x4(tile + k * kTileRows + kTileRows - 4, kTileRows,
-                        from + (kTileRows - 4) * a.row_stride + k, a.row_stride);
-        }
-      }
-      for (std::int64_t row = 0; row < rows; ++row) {
-        const Source* from = a.data + (m + row) * a.row_stride;
-        for (std::int64_t j = k; j < units; ++j) {
-          tile[j * kTileRows + row] =
-              unit_at<Unit>(from + j * depth * a.col_stride, a.col_stride, K - j * depth);
-        }
-      }
-    }
-    return {room};
   }
+  for (std::int64_t m = 0; m < M; m += kTileRows) {
+    const std::int64_t rows = std::min<std::int64_t>(kTileRows, M - m);
+    Unit* tile = room + m * units;
+    if (a.row_stride == 1 && rows == kTileRows) {
+      for (std::int64_t k = 0; k < units; ++k) {
+        copy_row(tile + k * kTileRows, a.data + m + k * depth * a.col_stride, a.col_stride,
+                 K - k * depth, kTileRows);
+      }
+      continue;
+    }
+    std::int64_t k = 0;
+    if constexpr (std::is_same_v<Unit, Source>) {  // four rows at a time, the last ones again
+      const Source* from = a.data + m * a.row_stride;
+      for (; a.col_stride == 1 && rows == kTileRows && k + 4 <= units; k += 4) {
+        transpose_4x4(tile + k * kTileRows, kTileRows, from + k, a.row_stride);
+        transpose_4x4(tile + k * kTileRows + kTileRows - 4, kTileRows,
+                      from + (kTileRows - 4) * a.row_stride + k, a.row_stride);
+      }
+    }
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const Source* from = a.data + (m + row) * a.row_stride;
+      for (std::int64_t j = k; j < units; ++j) {
+        tile[j * kTileRows + row] =
+            unit_at<Unit>(from + j * depth * a.col_stride, a.col_stride, K - j * depth);
+      }
+    }
+  }
+  return {room};
 }
 
 // The rows that the inner loop takes for A: `a` itself where it can be read so, else a copy in

@@ -1,111 +1,122 @@
-// Pairs of bf16 (kernels/units.h) transposed in registers, on CPUs with products of bf16.
+// Numbers brought into pairs of bf16 (kernels/units.h) and transposed in registers, on CPUs with
+// products of bf16. Rows that belong to different quarters of a vector are loaded into them, so
+// that all shuffles stay within a quarter, where they are cheapest.
 #pragma once
 
 #ifdef __AVX512BF16__
 
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "kernels/units.h"
 
 namespace masque {
 inline namespace MASQUE_LEVEL_HELPERS {
 
-// 16 × 16 pairs are transposed in registers, at any edge of a matrix: what lies beyond it is read
-// as 0 and not written.
-class PairBlock {
- public:
-  // Row i: 16 pairs that lie side by side, of `left` numbers.
-  void set(int i, const bf16* from, std::int64_t left) {
-    rows_[i] = _mm512_maskz_loadu_epi16(first_of<__mmask32>(left), from);
-  }
-  // Row i: number n of one row above number n of the next, where there is one.
-  void set(int i, const bf16* from, const bf16* next, std::int64_t left) {
-    const __mmask16 mask = first_of<__mmask16>(left);
-    const __m256i above = _mm256_maskz_loadu_epi16(mask, from);
-    const __m256i below = _mm256_maskz_loadu_epi16(next == nullptr ? 0 : mask, next);
-    rows_[i] = reinterpret_cast<__m512i>(widened(above) | widened(below) << 16);
-  }
-  void set(int i, const float* from, const float* next, std::int64_t left) {
-    const __mmask16 mask = first_of<__mmask16>(left);
-    const __m512 above = _mm512_maskz_loadu_ps(mask, from);
-    const __m512 below = _mm512_maskz_loadu_ps(next == nullptr ? 0 : mask, next);
-    const __m512i order =
-        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    rows_[i] = _mm512_permutexvar_epi16(
-        order, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(below, above)));
-  }
-  void clear(int i) { rows_[i] = _mm512_setzero_si512(); }
+// Quarter q: the eight numbers from `from` + q·step on, as bf16.
+inline __m512i four_runs(const bf16* from, std::int64_t step) {
+  const auto run = [&](int q) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + q * step));
+  };
+  __m512i runs = _mm512_castsi128_si512(run(0));
+  runs = _mm512_inserti32x4(runs, run(1), 1);
+  runs = _mm512_inserti32x4(runs, run(2), 2);
+  return _mm512_inserti32x4(runs, run(3), 3);
+}
+inline __m512i four_runs(const float* from, std::int64_t step) {
+  const auto two_runs = [&](int q) {
+    const __m512 first = _mm512_castps256_ps512(_mm256_loadu_ps(from + q * step));
+    return _mm512_insertf32x8(first, _mm256_loadu_ps(from + (q + 1) * step), 1);
+  };
+  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(two_runs(2), two_runs(0)));
+}
 
-  // Column j of the block becomes row j of `to`, for `count` rows of `width` pairs. (Shuffles by
-  // the compiler's names: GCC 12 warns of its own intrinsics.)
-  template <class Unit>
-  void store_transposed(Unit* to, std::int64_t stride, std::int64_t count, std::int64_t width) {
-    typedef std::int32_t Words __attribute__((vector_size(64)));
-    typedef std::int64_t Longs __attribute__((vector_size(64)));
-    Words pairs[16], quads[16];
+// What punpckl and punpckh do to words of `Word`: the lower (or upper) halves of every quarter of a
+// and b, word by word. (By the compiler's name for shuffles: GCC 12 warns of its own intrinsics.)
+template <class Word, bool upper>
+inline __m512i unpack(__m512i a, __m512i b) {
+  typedef Word Words __attribute__((vector_size(64)));
+  constexpr int in_quarter = 16 / static_cast<int>(sizeof(Word)), count = 4 * in_quarter;
+  const auto shuffled = [&]<int... I>(std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(reinterpret_cast<Words>(a), reinterpret_cast<Words>(b),
+                                   (I / in_quarter * in_quarter + (upper ? in_quarter / 2 : 0) +
+                                    I % in_quarter / 2 + (I % 2 == 1 ? count : 0))...);
+  };
+  return reinterpret_cast<__m512i>(shuffled(std::make_integer_sequence<int, count>{}));
+}
+
+// to(j, i) = (from(2i, j), from(2i + 1, j)) for eight columns j of 32 rows.
+template <class Source>
+inline void pair_columns(BfPair* to, std::int64_t to_stride, const Source* from,
+                         std::int64_t from_stride) {
+  __m512i row[8], pair[8];  // of quarter q: rows 8q …, each of eight columns
 #pragma GCC unroll 8
-    for (int i = 0; i < 16; i += 2) {
-      const Words a = reinterpret_cast<Words>(rows_[i]), b = reinterpret_cast<Words>(rows_[i + 1]);
-      pairs[i] =
-          __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
-      pairs[i + 1] =
-          __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
-    }
-#pragma GCC unroll 8
-    for (int half = 0; half < 8; ++half) {
-      const int i = half / 2 * 4 + half % 2;  // 0, 1, 4, 5, 8, …
-      const Longs a = reinterpret_cast<Longs>(pairs[i]), b = reinterpret_cast<Longs>(pairs[i + 2]);
-      quads[i + half % 2] =
-          reinterpret_cast<Words>(__builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14));
-      quads[i + half % 2 + 1] =
-          reinterpret_cast<Words>(__builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15));
-    }
-    // Quarter q of quads[4i + j] holds column 4q + j of rows 4i to 4i + 3.
+  for (int r = 0; r < 8; ++r) row[r] = four_runs(from + r * from_stride, 8 * from_stride);
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
-      const auto even = [](const Words& a, const Words& b) {
-        return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26,
-                                       27);
+  for (int r = 0; r < 8; r += 2) {
+    pair[r] = unpack<std::int16_t, false>(row[r], row[r + 1]);     // columns 0 to 3
+    pair[r + 1] = unpack<std::int16_t, true>(row[r], row[r + 1]);  // columns 4 to 7
+  }
+#pragma GCC unroll 2
+  for (int half = 0; half < 2; ++half) {
+#pragma GCC unroll 2
+    for (int upper = 0; upper < 2; ++upper) {  // of the half's columns: 0 and 1, or 2 and 3
+      const auto four_rows = [&](int r) {
+        return upper == 0 ? unpack<std::int32_t, false>(pair[r + half], pair[r + 2 + half])
+                          : unpack<std::int32_t, true>(pair[r + half], pair[r + 2 + half]);
       };
-      const auto odd = [](const Words& a, const Words& b) {
-        return __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30,
-                                       31);
-      };
-      const Words even_top = even(quads[j], quads[4 + j]), odd_top = odd(quads[j], quads[4 + j]);
-      const Words even_low = even(quads[8 + j], quads[12 + j]),
-                  odd_low = odd(quads[8 + j], quads[12 + j]);
-      rows_[j] = reinterpret_cast<__m512i>(even(even_top, even_low));
-      rows_[4 + j] = reinterpret_cast<__m512i>(even(odd_top, odd_low));
-      rows_[8 + j] = reinterpret_cast<__m512i>(odd(even_top, even_low));
-      rows_[12 + j] = reinterpret_cast<__m512i>(odd(odd_top, odd_low));
-    }
-    const __mmask16 mask = first_of<__mmask16>(width);
-    if (count >= 16) {
-#pragma GCC unroll 16
-      for (int j = 0; j < 16; ++j) _mm512_mask_storeu_epi32(to + j * stride, mask, rows_[j]);
-    } else {
-      for (int j = 0; j < count; ++j) _mm512_mask_storeu_epi32(to + j * stride, mask, rows_[j]);
+      const __m512i first = four_rows(0), second = four_rows(4);
+      BfPair* column = to + (4 * half + 2 * upper) * to_stride;
+      _mm512_storeu_si512(column, unpack<std::int64_t, false>(first, second));
+      _mm512_storeu_si512(column + to_stride, unpack<std::int64_t, true>(first, second));
     }
   }
+}
 
- private:
-  template <class Mask>
-  static Mask first_of(std::int64_t count) {
-    constexpr std::int64_t lanes = 8 * sizeof(Mask);
-    return static_cast<Mask>(count >= lanes ? ~0ull : (1ull << count) - 1);
+// to(i, j) = (from(j, 2i), from(j, 2i + 1)) for four pairs i of 16 rows.
+inline void transpose_pairs(BfPair* to, std::int64_t to_stride, const bf16* from,
+                            std::int64_t from_stride) {
+  __m512i row[4];  // of quarter q: rows 4q …, each of four pairs
+#pragma GCC unroll 4
+  for (int r = 0; r < 4; ++r) row[r] = four_runs(from + r * from_stride, 4 * from_stride);
+  const __m512i low_first = unpack<std::int32_t, false>(row[0], row[1]),
+                low_second = unpack<std::int32_t, false>(row[2], row[3]),
+                high_first = unpack<std::int32_t, true>(row[0], row[1]),
+                high_second = unpack<std::int32_t, true>(row[2], row[3]);
+  _mm512_storeu_si512(to, unpack<std::int64_t, false>(low_first, low_second));
+  _mm512_storeu_si512(to + to_stride, unpack<std::int64_t, true>(low_first, low_second));
+  _mm512_storeu_si512(to + 2 * to_stride, unpack<std::int64_t, false>(high_first, high_second));
+  _mm512_storeu_si512(to + 3 * to_stride, unpack<std::int64_t, true>(high_first, high_second));
+}
+
+// The same at the edge of a matrix, of which there are `rows` and `columns` of numbers: what lies
+// beyond is read as 0, and `count` rows of `width` pairs are written.
+template <class Source>
+inline void pair_columns_at_edge(BfPair* to, std::int64_t to_stride, std::int64_t count,
+                                 std::int64_t width, const Source* from, std::int64_t from_stride,
+                                 std::int64_t rows, std::int64_t columns) {
+  Source corner[32 * 8] = {};
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t j = 0; j < columns; ++j) corner[i * 8 + j] = from[i * from_stride + j];
   }
-
-  typedef std::uint32_t Wide __attribute__((vector_size(64)));
-  static Wide widened(__m256i halves) {
-    typedef std::uint16_t Halves __attribute__((vector_size(32)));
-    return __builtin_convertvector(reinterpret_cast<Halves>(halves), Wide);
+  BfPair block[8 * 16];
+  pair_columns(block, 16, corner, 8);
+  for (std::int64_t j = 0; j < count; ++j) std::copy_n(block + j * 16, width, to + j * to_stride);
+}
+inline void transpose_pairs_at_edge(BfPair* to, std::int64_t to_stride, std::int64_t count,
+                                    std::int64_t width, const bf16* from, std::int64_t from_stride,
+                                    std::int64_t rows, std::int64_t columns) {
+  bf16 corner[16 * 8] = {};
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t j = 0; j < columns; ++j) corner[i * 8 + j] = from[i * from_stride + j];
   }
-
-  __m512i rows_[16];
-};
+  BfPair block[4 * 16];
+  transpose_pairs(block, 16, corner, 8);
+  for (std::int64_t i = 0; i < count; ++i) std::copy_n(block + i * 16, width, to + i * to_stride);
+}
 
 }  // namespace MASQUE_LEVEL_HELPERS
 }  // namespace masque

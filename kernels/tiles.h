@@ -33,61 +33,37 @@ class Tiles {
   Tiles& operator=(const Tiles&) = delete;
 };
 
-// C (16·Rows, 16·Vectors) (+)= A · one panel, 16 units of the sum a time. Tiles 0–3 are C, 4–5 A,
-// 6–7 B.
+// C (16·Rows, 16·Vectors) (+)= A · one panel, 16 units of the sum a time. Tiles 0 and 1 are C, 2 is
+// B and 3 A: four of the eight, because where the core's other hyperthread runs, the CPU has few
+// registers left to rename tiles by, and each one in use takes one of them (docs/performance.md).
 template <int Rows, int Vectors>
 inline void multiply_tiles(float* c, std::int64_t c_stride, const Strided<BfPair>& a,
                            const BfPair* panel, std::int64_t units, bool accumulate) {
   const std::int64_t c_bytes = c_stride * 4, a_bytes = a.row_stride * 4, b_bytes = Vectors * 64;
-  float* below = c + kTileSide * c_stride;
+  const std::int64_t below = kTileSide * c_stride, a_below = kTileSide * a.row_stride;
   // GCC 12 does not know that loads and stores of tiles touch memory.
   __asm__ volatile("" : : : "memory");
-  if (accumulate) {
-    _tile_loadd(0, c, c_bytes);
-    if constexpr (Vectors > 1) _tile_loadd(1, c + kTileSide, c_bytes);
-    if constexpr (Rows > 1) _tile_loadd(2, below, c_bytes);
-    if constexpr (Rows > 1 && Vectors > 1) _tile_loadd(3, below + kTileSide, c_bytes);
-  } else {
-    _tile_zero(0);
-    if constexpr (Vectors > 1) _tile_zero(1);
-    if constexpr (Rows > 1) _tile_zero(2);
-    if constexpr (Rows > 1 && Vectors > 1) _tile_zero(3);
+#pragma GCC unroll 2
+  for (int v = 0; v < Vectors; ++v, c += kTileSide, panel += kTileSide) {
+    if (accumulate) {
+      _tile_loadd(0, c, c_bytes);
+      if constexpr (Rows > 1) _tile_loadd(1, c + below, c_bytes);
+    } else {
+      _tile_zero(0);
+      if constexpr (Rows > 1) _tile_zero(1);
+    }
+    for (std::int64_t k = 0; k < units; k += kTileSide) {
+      _tile_loadd(2, panel + k * Vectors * kTileSide, b_bytes);
+      _tile_loadd(3, a.data + k, a_bytes);
+      _tile_dpbf16ps(0, 3, 2);
+      if constexpr (Rows > 1) {
+        _tile_loadd(3, a.data + a_below + k, a_bytes);
+        _tile_dpbf16ps(1, 3, 2);
+      }
+    }
+    _tile_stored(0, c, c_bytes);
+    if constexpr (Rows > 1) _tile_stored(1, c + below, c_bytes);
   }
-  const BfPair *first = a.data, *second = a.data + kTileSide * a.row_stride, *b = panel;
-  const auto load_a = [&] { _tile_loadd(4, first, a_bytes); };
-  const auto load_b = [&] { _tile_loadd(6, b, b_bytes); };
-  const auto load_second_a = [&] {
-    if constexpr (Rows > 1) _tile_loadd(5, second, a_bytes);
-  };
-  const auto load_second_b = [&] {
-    if constexpr (Vectors > 1) _tile_loadd(7, b + kTileSide, b_bytes);
-  };
-  load_a();
-  load_b();
-  load_second_b();
-  load_second_a();
-  // A tile is loaded anew as soon as its last product has been issued.
-  for (std::int64_t k = kTileSide; k < units; k += kTileSide) {
-    first += kTileSide;
-    second += kTileSide;
-    b += kTileSide * Vectors * kTileSide;
-    _tile_dpbf16ps(0, 4, 6);
-    if constexpr (Vectors > 1) _tile_dpbf16ps(1, 4, 7);
-    load_a();
-    if constexpr (Rows > 1) _tile_dpbf16ps(2, 5, 6);
-    load_b();
-    if constexpr (Rows > 1 && Vectors > 1) _tile_dpbf16ps(3, 5, 7);
-    load_second_b();
-    load_second_a();
-  }
-  _tile_dpbf16ps(0, 4, 6);
-  if constexpr (Vectors > 1) _tile_dpbf16ps(1, 4, 7);
-  if constexpr (Rows > 1) _tile_dpbf16ps(2, 5, 6);
-  if constexpr (Rows > 1 && Vectors > 1) _tile_dpbf16ps(3, 5, 7);
-  _tile_stored(0, c, c_bytes);
-  if constexpr (Vectors > 1) _tile_stored(1, c + kTileSide, c_bytes);
-  if constexpr (Rows > 1) _tile_stored(2, below, c_bytes);
-  if constexpr (Rows > 1 && Vectors > 1) _tile_stored(3, below + kTileSide, c_bytes);
   __asm__ volatile("" : : : "memory");
 }
 
