@@ -137,8 +137,10 @@ std::int64_t quarter_of(std::int64_t N) {
 
 #ifdef __AMX_BF16__
 
-constexpr std::int64_t kStripDepth = 512;  // numbers of a sum: 32 rows of them are 32 KiB
-constexpr std::int64_t kSlab = 256;        // of a gradient's sum: 32 rows and a panel stay in L1
+constexpr std::int64_t kStripDepth = 512;          // numbers of a sum: 32 rows of them are 32 KiB
+constexpr std::int64_t kStripRows = 256;           // from which a thread does well to pack B alone
+constexpr std::int64_t kPackedUnits = 256 * 1024;  // of B: 1 MiB stays in L2
+constexpr std::int64_t kSlab = 256;  // numbers of a gradient's sum: 32 rows and a panel stay in L1
 
 // Asks for `length` numbers of each of the next rows of A, a share at each of `calls`.
 class Fetcher {
@@ -167,52 +169,73 @@ class Fetcher {
   std::int64_t stride_, bytes_, at_ = 0, left_, share_;
 };
 
-// Activations, in tiles: a task is a strip of 32 rows of C. Its rows of A stay in L1, read where
-// they lie, while the panels of B stream past; the next rows are fetched meanwhile. A sum that is
-// longer than L1 holds is added up in f32 beside C and rounded once.
+// How C is cut for `threads`, where each packs what it needs for itself: down into shares of at
+// least `least_rows`, and across where there are fewer of these.
+Blocks blocks_of_threads(std::int64_t M, std::int64_t N, std::int64_t least_rows) {
+  constexpr std::int64_t side = kStep<BfPair>, panel = Simd<BfPair>::panel;
+  const std::int64_t threads = omp_get_max_threads();
+  const std::int64_t down = std::clamp<std::int64_t>(M / least_rows, 1, threads);
+  const std::int64_t across = std::min((threads + down - 1) / down, (N + panel - 1) / panel);
+  return {M, N, round_up((M + down - 1) / down, side), round_up((N + across - 1) / across, panel)};
+}
+
+// Activations, in tiles. A thread packs columns of B, as many as stay in L2, for itself: what
+// another core has packed would cost more to fetch. Then it goes through its strips of 32 rows of
+// C: their rows of A stay in L1, read where they lie, while the panels of B stream past; the next
+// rows are fetched meanwhile. A sum that is longer than L1 holds is added up in f32 beside C and
+// rounded once.
 template <class Out>
 void multiply_strips(const Gemm<bf16>& args, Out* c) {
   using Unit = BfPair;
   constexpr std::int64_t panel = Simd<Unit>::panel, side = kStep<Unit>;
   const std::int64_t M = args.M, N = args.N, K = args.K, stored = depth_of<Unit>(K);
   const std::int64_t depth = K <= kStripDepth * 5 / 4 ? K : kStripDepth;
-  const Blocks blocks(M, N, side, M >= kTall ? round_up(N, panel) : quarter_of<Unit>(N));
-  const std::int64_t panels = (N + panel - 1) / panel, wide = round_up(N, panel);
-  const std::int64_t room_size = rows_size<Unit>(side, depth);
-  const std::int64_t sums_size = side * (depth < K ? wide : panel);
-  Unit* const packed = scratch_of<Unit>(Scratch::gemm_b, packed_size<Unit>(K, N));
-  Unit* const rooms =
-      scratch_of<Unit>(Scratch::gemm_a, omp_get_max_threads() * (room_size + sums_size));
+  const Blocks blocks = blocks_of_threads(M, N, kStripRows);
+  const std::int64_t most =
+      std::clamp(kPackedUnits / stored / panel * panel, panel, blocks.columns);
+  const std::int64_t packed_room = packed_size<Unit>(K, most);
+  const std::int64_t sums_room = side * (depth < K ? most : panel);
+  const std::int64_t room_size = packed_room + sums_room + rows_size<Unit>(side, depth);
+  Unit* const rooms = scratch_of<Unit>(Scratch::gemm_a, omp_get_max_threads() * room_size);
   const Strided<bf16> a = left_of(args), b = right_of(args);
 #pragma omp parallel
   {
-#pragma omp for schedule(static)
-    for (std::int64_t p = 0; p < panels; ++p) pack_share(packed, b, K, N, p);
-    Unit* const room = rooms + omp_get_thread_num() * (room_size + sums_size);
-    float* const sums = reinterpret_cast<float*>(room + room_size);
+    Unit* const packed = rooms + omp_get_thread_num() * room_size;
+    float* const sums = reinterpret_cast<float*>(packed + packed_room);
+    Unit* const room = packed + packed_room + sums_room;
     const Tiles tiles;
-#pragma omp for schedule(static)
-    for (std::int64_t task = 0; task < blocks.tasks(); ++task) {
-      const std::int64_t m0 = blocks.row(task), rows = std::min(side, M - m0);
-      const std::int64_t n0 = blocks.column(task), end = std::min(N, n0 + blocks.columns);
+    // Columns n0 to n_end of the strip from row m0 on.
+    const auto strip = [&](std::int64_t m0, std::int64_t m_end, std::int64_t n0,
+                           std::int64_t n_end) {
+      const std::int64_t rows = std::min(side, m_end - m0);
       for (std::int64_t k0 = 0; k0 < K; k0 += depth) {
         const std::int64_t length = std::min(depth, K - k0), units = depth_of<Unit>(length);
         const Strided<Unit> left = as_rows(room, a.from(m0, k0), rows, length);
         const bool last = k0 + length == K;
         const std::int64_t next_m = last ? m0 + side : m0, next_k = last ? 0 : k0 + depth;
-        Fetcher ahead(a.from(next_m, next_k), std::clamp<std::int64_t>(M - next_m, 0, side),
-                      std::min(depth, K - next_k), (end - n0 + panel - 1) / panel);
-        for (std::int64_t n = n0; n < end; n += panel) {
-          const std::int64_t width = panel_width<Unit>(N, n);
-          const Unit* right = packed + n * stored + k0 / kUnitDepth<Unit> * width;
+        Fetcher ahead(a.from(next_m, next_k), std::clamp<std::int64_t>(m_end - next_m, 0, side),
+                      std::min(depth, K - next_k), (n_end - n0 + panel - 1) / panel);
+        for (std::int64_t n = n0; n < n_end; n += panel) {
+          const std::int64_t width = panel_width<Unit>(n_end, n);
+          const Unit* right = packed + (n - n0) * stored + k0 / kUnitDepth<Unit> * width;
           float* block = depth < K ? sums + (n - n0) * side : sums;
           ahead.fetch();
           multiply_panel_of(width, block, width, left, right, rows, units, k0 > 0);
           if (last) {
-            store_block(c + m0 * N + n, N, block, width, rows, std::min(width, N - n),
+            store_block(c + m0 * N + n, N, block, width, rows, std::min(width, n_end - n),
                         args.accumulate, args.bias == nullptr ? nullptr : args.bias + n);
           }
         }
+      }
+    };
+#pragma omp for schedule(static)
+    for (std::int64_t task = 0; task < blocks.tasks(); ++task) {
+      const std::int64_t m0 = blocks.row(task), m_end = std::min(M, m0 + blocks.rows);
+      const std::int64_t end = std::min(N, blocks.column(task) + blocks.columns);
+      for (std::int64_t n = blocks.column(task); n < end; n += most) {
+        const std::int64_t n_end = std::min(end, n + most);
+        pack_panels(packed, b.from(0, n), K, n_end - n);
+        for (std::int64_t m = m0; m < m_end; m += side) strip(m, m_end, n, n_end);
       }
     }
   }
@@ -224,15 +247,11 @@ void multiply_strips(const Gemm<bf16>& args, Out* c) {
 void multiply_gradients(const Gemm<bf16>& args, float* c) {
   using Unit = BfPair;
   constexpr std::int64_t panel = Simd<Unit>::panel, side = kStep<Unit>;
-  const std::int64_t M = args.M, N = args.N, K = args.K, threads = omp_get_max_threads();
-  const std::int64_t slab = std::min(K, kSlab);
-  const std::int64_t down = std::min(threads, (M + side - 1) / side);
-  const std::int64_t across = std::min((threads + down - 1) / down, (N + panel - 1) / panel);
-  const Blocks blocks(M, N, round_up((M + down - 1) / down, side),
-                      round_up((N + across - 1) / across, panel));
+  const std::int64_t M = args.M, N = args.N, K = args.K, slab = std::min(K, kSlab);
+  const Blocks blocks = blocks_of_threads(M, N, side);
   const std::int64_t left_size = rows_size<Unit>(blocks.rows, slab);
   const std::int64_t room_size = left_size + packed_size<Unit>(slab, blocks.columns);
-  Unit* const rooms = scratch_of<Unit>(Scratch::gemm_a, threads * room_size);
+  Unit* const rooms = scratch_of<Unit>(Scratch::gemm_a, omp_get_max_threads() * room_size);
   const Strided<bf16> a = left_of(args), b = right_of(args);
 #pragma omp parallel
   {
