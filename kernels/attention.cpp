@@ -127,12 +127,9 @@ Sum exponentiate(Sum* scores, std::int64_t visible, std::int64_t end, Sum scale,
   const std::int64_t whole = round_up(visible, Simd<Sum>::lanes);
   std::fill(scores + visible, scores + whole, -std::numeric_limits<Sum>::infinity());
   const Sum largest = maximum(scores, whole);
-  for (std::int64_t j = 0; j < whole; ++j) scores[j] = fast_exp((scores[j] - largest) * scale);
-  Sum sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (std::int64_t j = 0; j < whole; ++j) sum += scores[j];
+  const Sum shift = largest * scale, sum = exp_row(scores, whole, scale, shift);
   if (whole < end) std::fill(scores + whole, scores + end, Sum{0});
-  *lse = largest * scale + std::log(sum);
+  *lse = shift + std::log(sum);
   return sum;
 }
 
@@ -221,8 +218,7 @@ void backward_row(const AttentionBackward<Real>& args, const Head& at, std::int6
   for (std::int64_t d = 0; d < args.HS; ++d) delta += Sum(out[d]) * Sum(dout[d]);
   std::fill(scores + visible, scores + whole, -std::numeric_limits<Sum>::infinity());
   std::fill(dweights + visible, dweights + whole, Sum{0});
-  // Not marked `omp simd`: the compiler vectorises it in f32, and cannot in f64 (std::exp).
-  for (std::int64_t j = 0; j < whole; ++j) scores[j] = fast_exp(scores[j] * scale - lse);
+  exp_row(scores, whole, scale, lse);
   if (args.p > 0) {
     const Sum kept = static_cast<Sum>(1 / (1 - args.p));
     const auto below = static_cast<std::uint32_t>(threshold(args.p));

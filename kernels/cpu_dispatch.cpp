@@ -61,10 +61,18 @@
 #define KERNEL(name, Args)                         \
   DEFINE(name, (const Args<Real>& args), (args), ) \
   MASQUE_INSTANTIATE(name, Args)
-#define PAIR_KERNEL(name, First, Second)                                                  \
-  DEFINE(name, (const First<Real>& first, const Second<Real>& second), (first, second), ) \
+// CPUs with products of bf16 round to it by an instruction too; only products need more than that.
+#define ROUNDING_KERNEL(name, Args)                                                            \
+  AVX512_BF16(AT(avx512_bf16, name, (const Args<Real>& args)))                                 \
+  DEFINE(name, (const Args<Real>& args), (args),                                               \
+         AVX512_BF16(if (level >= CpuLevel::avx512_bf16) return avx512_bf16::name(on, args);)) \
+  MASQUE_INSTANTIATE(name, Args)
+#define ROUNDING_PAIR_KERNEL(name, First, Second)                                               \
+  AVX512_BF16(AT(avx512_bf16, name, (const First<Real>& first, const Second<Real>& second)))    \
+  DEFINE(name, (const First<Real>& first, const Second<Real>& second), (first, second),         \
+         AVX512_BF16(                                                                           \
+             if (level >= CpuLevel::avx512_bf16) return avx512_bf16::name(on, first, second);)) \
   MASQUE_INSTANTIATE_PAIR(name, First, Second)
-// Products of bf16 have instructions of their own.
 #define PRODUCT_KERNEL(name, Args)                                                                 \
   AVX512_BF16(AT(avx512_bf16, name, (const Args<Real>& args)))                                     \
   AMX(AT(amx, name, (const Args<Real>& args)))                                                     \
@@ -79,22 +87,22 @@ KERNEL(adamw, AdamW)
 KERNEL(attention_decode, AttentionDecode)
 KERNEL(embedding_backward, EmbeddingBackward)
 KERNEL(embedding_forward, EmbeddingForward)
-KERNEL(gelu_backward, GeluBackward)
-KERNEL(gelu_forward, GeluForward)
+ROUNDING_KERNEL(gelu_backward, GeluBackward)
+ROUNDING_KERNEL(gelu_forward, GeluForward)
 KERNEL(global_norm, GlobalNorm)
 KERNEL(linear_backward, LinearBackward)
 KERNEL(linear_forward, LinearForward)
 KERNEL(masked_cross_entropy, MaskedCrossEntropy)
-KERNEL(residual_dropout_backward, ResidualDropoutBackward)
-KERNEL(residual_dropout_forward, ResidualDropoutForward)
-PAIR_KERNEL(residual_layernorm_backward, LayernormBackward, ResidualDropoutBackward)
-PAIR_KERNEL(residual_layernorm_forward, ResidualDropoutForward, LayernormForward)
-PAIR_KERNEL(residual_rmsnorm_backward, RmsnormBackward, ResidualDropoutBackward)
-PAIR_KERNEL(residual_rmsnorm_forward, ResidualDropoutForward, RmsnormForward)
+ROUNDING_KERNEL(residual_dropout_backward, ResidualDropoutBackward)
+ROUNDING_KERNEL(residual_dropout_forward, ResidualDropoutForward)
+ROUNDING_PAIR_KERNEL(residual_layernorm_backward, LayernormBackward, ResidualDropoutBackward)
+ROUNDING_PAIR_KERNEL(residual_layernorm_forward, ResidualDropoutForward, LayernormForward)
+ROUNDING_PAIR_KERNEL(residual_rmsnorm_backward, RmsnormBackward, ResidualDropoutBackward)
+ROUNDING_PAIR_KERNEL(residual_rmsnorm_forward, ResidualDropoutForward, RmsnormForward)
 KERNEL(rope_backward, Rope)
 KERNEL(rope_forward, Rope)
-KERNEL(swiglu_backward, SwigluBackward)
-KERNEL(swiglu_forward, SwigluForward)
+ROUNDING_KERNEL(swiglu_backward, SwigluBackward)
+ROUNDING_KERNEL(swiglu_forward, SwigluForward)
 PRODUCT_KERNEL(attention_backward, AttentionBackward)
 PRODUCT_KERNEL(attention_forward, AttentionForward)
 PRODUCT_KERNEL(gemm, Gemm)

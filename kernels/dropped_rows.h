@@ -7,6 +7,7 @@
 #include "kernels/level.h"
 #include "kernels/philox_block.h"
 #include "kernels/residual_dropout.h"
+#include "kernels/store_row.h"
 
 namespace masque {
 inline namespace MASQUE_LEVEL_HELPERS {
@@ -29,18 +30,14 @@ void add_dropped(Real* out, const Real* residual, const Real* branch, const Step
     philox_block<kCounters>(state->seed, stream, state->step, row,
                             static_cast<std::uint32_t>(at / 4), words);
     const std::uint32_t* word = words + skipped;
+    const auto kept = [&](std::int64_t i) {
+      return word[i] >= keep_from ? Stat(branch[done + i]) * scale : Stat{0};
+    };
     if (residual != nullptr) {
-#pragma omp simd
-      for (std::int64_t i = 0; i < here; ++i) {
-        const Stat kept = word[i] >= keep_from ? Stat(branch[done + i]) * scale : Stat{0};
-        out[done + i] = Stat(residual[done + i]) + kept;
-      }
+      store_row(out + done, here,
+                [&](std::int64_t i) { return Stat(residual[done + i]) + kept(i); });
     } else {
-#pragma omp simd
-      for (std::int64_t i = 0; i < here; ++i) {
-        const Stat kept = word[i] >= keep_from ? Stat(branch[done + i]) * scale : Stat{0};
-        out[done + i] = kept;
-      }
+      store_row(out + done, here, kept);
     }
     done += here;
   }
@@ -54,10 +51,7 @@ void add_all(Real* out, const Real* residual, const Real* branch, std::int64_t c
     if (out != branch) std::copy_n(branch, count, out);
     return;
   }
-#pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) {
-    out[i] = Stat(residual[i]) + Stat(branch[i]);
-  }
+  store_row(out, count, [&](std::int64_t i) { return Stat(residual[i]) + Stat(branch[i]); });
 }
 
 // Elements first … first + count − 1 of batch row b.

@@ -1,7 +1,10 @@
 #include "kernels/gelu.h"
 
+#include <algorithm>
+
 #include "kernels/level.h"
 #include "kernels/row_chunks.h"
+#include "kernels/store_row.h"
 #include "kernels/vector_math.h"
 
 namespace masque {
@@ -10,6 +13,17 @@ namespace {
 
 constexpr double kScale = 1.5957691216057308;  // 2·√(2/π)
 constexpr double kCubic = 0.044715;
+constexpr std::int64_t kShare = 1024;  // numbers of a task
+
+// out[i] = value(i), for i < count, on all threads.
+template <class Real, class Value>
+void store_all(Real* out, std::int64_t count, const Value& value) {
+#pragma omp parallel for schedule(static) if (count >= kParallelElements)
+  for (std::int64_t first = 0; first < count; first += kShare) {
+    store_row(out + first, std::min(kShare, count - first),
+              [&](std::int64_t i) { return value(first + i); });
+  }
+}
 
 }  // namespace
 
@@ -18,26 +32,24 @@ template <class Real>
 void gelu_forward(On<Cpu, Real>, const GeluForward<Real>& args) {
   using Stat = stat_t<Real>;
   constexpr Stat scale = static_cast<Stat>(kScale), cubic = static_cast<Stat>(kCubic);
-#pragma omp parallel for simd schedule(static) if (parallel : args.n >= kParallelElements)
-  for (std::int64_t i = 0; i < args.n; ++i) {
+  store_all(args.out, args.n, [&](std::int64_t i) {
     const Stat x = args.x[i];
     const Stat exponent = scale * x * (1 + cubic * x * x);
-    args.out[i] = x / (1 + fast_exp(-exponent));
-  }
+    return x / (1 + fast_exp(-exponent));
+  });
 }
 
 template <class Real>
 void gelu_backward(On<Cpu, Real>, const GeluBackward<Real>& args) {
   using Stat = stat_t<Real>;
   constexpr Stat scale = static_cast<Stat>(kScale), cubic = static_cast<Stat>(kCubic);
-#pragma omp parallel for simd schedule(static) if (parallel : args.n >= kParallelElements)
-  for (std::int64_t i = 0; i < args.n; ++i) {
+  store_all(args.dx, args.n, [&](std::int64_t i) {
     const Stat x = args.x[i];
     const Stat exponent = scale * x * (1 + cubic * x * x);
     const Stat sigmoid = 1 / (1 + fast_exp(-exponent));
     const Stat slope = scale * (1 + 3 * cubic * x * x);
-    args.dx[i] = args.dout[i] * sigmoid * (1 + x * (1 - sigmoid) * slope);
-  }
+    return args.dout[i] * sigmoid * (1 + x * (1 - sigmoid) * slope);
+  });
 }
 
 MASQUE_INSTANTIATE(gelu_forward, GeluForward)

@@ -6,6 +6,7 @@
 #include "kernels/dropped_rows.h"
 #include "kernels/level.h"
 #include "kernels/row_chunks.h"
+#include "kernels/store_row.h"
 
 namespace masque {
 namespace MASQUE_LEVEL {
@@ -32,15 +33,10 @@ void layernorm_row(const LayernormForward<Real>& args, std::int64_t n) {
   for (std::int64_t c = 0; c < C; ++c) squares += (x[c] - mean) * (x[c] - mean);
   const Stat rstd = 1 / std::sqrt(squares / C + static_cast<Stat>(args.eps));
   if (args.bias != nullptr) {
-#pragma omp simd
-    for (std::int64_t c = 0; c < C; ++c) {
-      out[c] = (x[c] - mean) * rstd * args.weight[c] + args.bias[c];
-    }
+    store_row(out, C,
+              [&](std::int64_t c) { return (x[c] - mean) * rstd * args.weight[c] + args.bias[c]; });
   } else {
-#pragma omp simd
-    for (std::int64_t c = 0; c < C; ++c) {
-      out[c] = (x[c] - mean) * rstd * args.weight[c];
-    }
+    store_row(out, C, [&](std::int64_t c) { return (x[c] - mean) * rstd * args.weight[c]; });
   }
   args.mean[n] = mean;
   args.rstd[n] = rstd;
@@ -56,8 +52,7 @@ void rmsnorm_row(const RmsnormForward<Real>& args, std::int64_t n) {
 #pragma omp simd reduction(+ : squares)
   for (std::int64_t c = 0; c < C; ++c) squares += Stat(x[c]) * Stat(x[c]);
   const Stat rstd = 1 / std::sqrt(squares / C + static_cast<Stat>(args.eps));
-#pragma omp simd
-  for (std::int64_t c = 0; c < C; ++c) out[c] = x[c] * rstd * args.weight[c];
+  store_row(out, C, [&](std::int64_t c) { return x[c] * rstd * args.weight[c]; });
   args.rstd[n] = rstd;
 }
 
@@ -83,21 +78,16 @@ void layernorm_backward_row(const LayernormBackward<Real>& args, std::int64_t n,
   }
   sum /= C;
   dot /= C;
+  const auto gradient = [&](std::int64_t c) {
+    const Stat normed = (x[c] - mean) * rstd;
+    return (dout[c] * args.weight[c] - sum - normed * dot) * rstd;
+  };
   Real* dx = args.dx + n * C;
   if (args.dresidual != nullptr) {
     const Real* dresidual = args.dresidual + n * C;
-#pragma omp simd
-    for (std::int64_t c = 0; c < C; ++c) {
-      const Stat normed = (x[c] - mean) * rstd;
-      const Stat gradient = (dout[c] * args.weight[c] - sum - normed * dot) * rstd;
-      dx[c] = dresidual[c] + gradient;
-    }
+    store_row(dx, C, [&](std::int64_t c) { return dresidual[c] + gradient(c); });
   } else {
-#pragma omp simd
-    for (std::int64_t c = 0; c < C; ++c) {
-      const Stat normed = (x[c] - mean) * rstd;
-      dx[c] = (dout[c] * args.weight[c] - sum - normed * dot) * rstd;
-    }
+    store_row(dx, C, gradient);
   }
 }
 
@@ -118,19 +108,15 @@ void rmsnorm_backward_row(const RmsnormBackward<Real>& args, std::int64_t n,
     dweight[c] += product;
   }
   dot /= C;
+  const auto gradient = [&](std::int64_t c) {
+    return (dout[c] * args.weight[c] - x[c] * rstd * dot) * rstd;
+  };
   Real* dx = args.dx + n * C;
   if (args.dresidual != nullptr) {
     const Real* dresidual = args.dresidual + n * C;
-#pragma omp simd
-    for (std::int64_t c = 0; c < C; ++c) {
-      const Stat gradient = (dout[c] * args.weight[c] - x[c] * rstd * dot) * rstd;
-      dx[c] = dresidual[c] + gradient;
-    }
+    store_row(dx, C, [&](std::int64_t c) { return dresidual[c] + gradient(c); });
   } else {
-#pragma omp simd
-    for (std::int64_t c = 0; c < C; ++c) {
-      dx[c] = (dout[c] * args.weight[c] - x[c] * rstd * dot) * rstd;
-    }
+    store_row(dx, C, gradient);
   }
 }
 

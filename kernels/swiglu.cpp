@@ -2,6 +2,7 @@
 
 #include "kernels/level.h"
 #include "kernels/row_chunks.h"
+#include "kernels/store_row.h"
 #include "kernels/vector_math.h"
 
 namespace masque {
@@ -16,11 +17,10 @@ void swiglu_forward(On<Cpu, Real>, const SwigluForward<Real>& args) {
     const Real* gates = args.gate_up + n * 2 * F;
     const Real* ups = gates + F;
     Real* out = args.out + n * F;
-#pragma omp simd
-    for (std::int64_t i = 0; i < F; ++i) {
+    store_row(out, F, [&](std::int64_t i) {
       const Stat gate = gates[i];
-      out[i] = gate / (1 + fast_exp(-gate)) * ups[i];
-    }
+      return gate / (1 + fast_exp(-gate)) * ups[i];
+    });
   }
 }
 
@@ -35,13 +35,12 @@ void swiglu_backward(On<Cpu, Real>, const SwigluBackward<Real>& args) {
     const Real* dout = args.dout + n * F;
     Real* dgates = args.dgate_up + n * 2 * F;
     Real* dups = dgates + F;
-#pragma omp simd
-    for (std::int64_t i = 0; i < F; ++i) {
+    store_rows(dgates, dups, F, [&](std::int64_t i, Stat& dgate, Stat& dup) {
       const Stat gate = gates[i], up = ups[i], gradient = dout[i];
       const Stat sigmoid = 1 / (1 + fast_exp(-gate));
-      dgates[i] = gradient * up * sigmoid * (1 + gate * (1 - sigmoid));
-      dups[i] = gradient * gate * sigmoid;
-    }
+      dgate = gradient * up * sigmoid * (1 + gate * (1 - sigmoid));
+      dup = gradient * gate * sigmoid;
+    });
   }
 }
 
