@@ -370,9 +370,47 @@ void multiply_slabs(const Gemm<Real>& args, Out* c) {
   }
 }
 
-// Few rows (decoding): every weight is read once, from where it lies.
+// Few rows (decoding): every weight is read once, from where it lies. In tiles Cᵀ = B·Aᵀ is
+// computed, whose left side the weights are as they lie; A, packed by each thread for itself, is
+// small.
 template <class Real, class Out>
 void multiply_thin(const Gemm<Real>& args, Out* c) {
+#ifdef __AMX_BF16__
+  if constexpr (kTiled<unit_t<Real>>) {
+    using Unit = BfPair;
+    constexpr std::int64_t side = kStep<Unit>;
+    const std::int64_t M = args.M, N = args.N, K = args.K, units = depth_of<Unit>(K);
+    const std::int64_t packed_room = packed_size<Unit>(K, kTileSide);
+    const std::int64_t room_size = packed_room + rows_size<Unit>(side, K);
+    Unit* const rooms = scratch_of<Unit>(Scratch::gemm_a, omp_get_max_threads() * room_size);
+#pragma omp parallel
+    {
+      Unit *const packed = rooms + omp_get_thread_num() * room_size, *const room =
+                                                                         packed + packed_room;
+      bf16* const whole = &room->first;  // A with a tile's rows: the packing's fast path
+      std::copy_n(args.a, M * K, whole);
+      std::fill_n(whole + M * K, (kTileSide - M) * K, bf16(0.0f));
+      pack_panels(packed, Strided<bf16>{whole, 1, K}, K, kTileSide);
+      const Tiles tiles;
+#pragma omp for schedule(static)
+      for (std::int64_t n = 0; n < N; n += side) {
+        const std::int64_t columns = std::min(side, N - n);
+        Block<Unit> block;  // (columns, kTileSide)
+        multiply_panel<1>(
+            block.values, kTileSide,
+            as_rows(packed + packed_room, Strided<bf16>{args.b + n * K, K, 1}, columns, K), packed,
+            columns, units, false);
+        for (std::int64_t m = 0; m < M; ++m) {
+          for (std::int64_t i = 0; i < columns; ++i) {
+            const float bias = args.bias == nullptr ? 0.0f : static_cast<float>(args.bias[n + i]);
+            c[m * N + n + i] = block.values[i * kTileSide + m] + bias;
+          }
+        }
+      }
+    }
+    return;
+  }
+#endif
 #pragma omp parallel for schedule(static)
   for (std::int64_t n = 0; n < args.N; n += 2) {
     if (n + 2 <= args.N) {
