@@ -53,12 +53,16 @@ void* Arena::allocate_bytes(std::size_t bytes) {
 void Arena::reserve(std::size_t bytes) {
   CHECK(used_ == 0, "arena {}: reserve after {} bytes were given", name_, used_);
   if (chunks_.size() == 1 && chunks_[0].size() >= bytes) return;
+  CHECK(!frozen_, "arena {}: reserving {} bytes would move what a captured step reads", name_,
+        bytes);
   chunks_.clear();
   chunks_.emplace_back(device_, bytes, name_, mend_);
 }
 
 void Arena::reset() {
   if (chunks_.size() > 1) {
+    CHECK(!frozen_, "arena {}: a reset of {} chunks would move what a captured step reads", name_,
+          chunks_.size());
     chunks_.clear();
     chunks_.emplace_back(device_, high_water_, name_, mend_);
   }

@@ -12,7 +12,8 @@ namespace masque {
 
 // Grows by chunks until reset(), which makes one chunk of the largest extent seen, so that the
 // second step and all later ones allocate nothing and see the same addresses; all do after
-// reserve() of what is needed. After freeze(), growth is an Error: a captured step must never move.
+// reserve() of what is needed. After freeze(), whatever would move memory is an Error: a captured
+// step must stay where it is.
 class Arena {
  public:
   // mend: what to change where memory runs out.

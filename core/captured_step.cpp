@@ -1,6 +1,9 @@
 #include "core/captured_step.h"
 
 #ifdef MASQUE_CUDA
+#include <memory>
+#include <type_traits>
+
 #include "kernels/gpu.h"
 
 namespace masque {
@@ -14,6 +17,11 @@ cudaStream_t stream_of(const Device& device) {
       },
       device);
 }
+
+struct DestroyGraph {
+  void operator()(cudaGraph_t graph) const { cudaGraphDestroy(graph); }
+};
+using Graph = std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, DestroyGraph>;
 
 }  // namespace
 
@@ -43,9 +51,9 @@ void CapturedStep::record(const std::function<void()>& work) {
     throw;
   }
   GPU_CHECK(cudaStreamEndCapture(stream, &graph));
-  GPU_CHECK(cudaGraphGetNodes(graph, nullptr, &launches_));
-  GPU_CHECK(cudaGraphInstantiate(&graph_, graph, 0));
-  GPU_CHECK(cudaGraphDestroy(graph));
+  const Graph owned(graph);  // until the end of the scope
+  GPU_CHECK(cudaGraphGetNodes(owned.get(), nullptr, &launches_));
+  GPU_CHECK(cudaGraphInstantiate(&graph_, owned.get(), 0));
 }
 
 }  // namespace masque

@@ -94,14 +94,25 @@ std::string name(On<Cuda, Real>) {
   return gpu_name();
 }
 
-// All of masque's work on a GPU: one stream, made once.
-cudaStream_t gpu_stream() {
-  static cudaStream_t stream = [] {
-    cudaStream_t made = nullptr;
-    GPU_CHECK(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking));
-    return made;
+// All of masque's work on a GPU: one stream, made once, on the first GPU asked for.
+cudaStream_t gpu_stream(int number) {
+  struct Made {
+    int number;
+    cudaStream_t stream;
+  };
+  static const Made made = [number] {
+    cudaStream_t stream = nullptr;
+    GPU_CHECK(cudaSetDevice(number));
+    GPU_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    return Made{number, stream};
   }();
-  return stream;
+  if (made.number != number) {
+    throw InputError(
+        fmt::format("--device cuda:{}: this process works on cuda:{}; start another for it", number,
+                    made.number));
+  }
+  GPU_CHECK(cudaSetDevice(number));  // of this thread
+  return made.stream;
 }
 
 int gpu_count() {
@@ -140,9 +151,8 @@ Device make_device(const std::string& device, const std::string& dtype) {
                                    gpu_count(), gpu_count() == 1 ? "" : "s",
                                    gpu_count() > 0 ? "cuda:0" : "--device cpu"));
     }
-    GPU_CHECK(cudaSetDevice(*number));
-    if (dtype == "f32") return On<Cuda, float>{gpu_stream()};
-    if (dtype == "bf16" || dtype == "auto") return On<Cuda, bf16>{gpu_stream()};
+    if (dtype == "f32") return On<Cuda, float>{gpu_stream(*number)};
+    if (dtype == "bf16" || dtype == "auto") return On<Cuda, bf16>{gpu_stream(*number)};
     throw InputError(fmt::format("--dtype {}: must be auto, f32 or bf16 on a GPU", dtype));
   }
   constexpr const char* kChoices = "auto, cpu, cuda or cuda:N";

@@ -20,8 +20,8 @@ using Device = std::variant<On<Cpu, float>, On<Cpu, bf16>, On<Cpu, double>>;
 
 // device: "auto", "cpu", "cuda" or "cuda:N"; dtype: "auto", "f32", "bf16" or "f64" (CPU). auto is
 // the first GPU, in bf16, else the CPU, in bf16 where it has products of bf16
-// (kernels/cpu_level.h), else in f32. InputError for anything else, naming what this build and
-// machine have.
+// (kernels/cpu_level.h), else in f32. One GPU a process. InputError for anything else, naming
+// what this build and machine have.
 Device make_device(const std::string& device, const std::string& dtype);
 
 bool on_gpu(const Device& device);

@@ -130,6 +130,10 @@ Tensor swiglu(Tape& tape, const Tensor& gate_up) {
 
 Tensor gather_rows(Tape& tape, const Tensor& x, std::span<const std::int64_t> rows) {
   CHECK(!tape.training(), "gather_rows: has no backward");
+  const std::int64_t N = rows_of(x);
+  for (const std::int64_t row : rows) {
+    CHECK(row >= 0 && row < N, "gather_rows: row {} of x {}", row, x.shape);
+  }
   const auto count = static_cast<std::int64_t>(rows.size());
   auto* const device_rows =
       static_cast<std::int64_t*>(tape.arena().allocate_bytes(rows.size_bytes()));

@@ -9,7 +9,7 @@
 namespace masque {
 namespace {
 
-constexpr std::int64_t kAlignment = 16;  // elements: every parameter starts on a 64-byte line
+constexpr std::int64_t kAlignment = 16;  // elements: 64 bytes of f32, 32 of bf16
 
 std::int64_t padded(std::int64_t count) {
   return (count + kAlignment - 1) / kAlignment * kAlignment;

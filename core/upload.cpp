@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "core/out_of_memory.h"
 #ifdef MASQUE_CUDA
 #include "kernels/gpu.h"
 #endif
@@ -11,7 +12,8 @@ namespace {
 
 template <class Real>
 void make(On<Cpu, Real>, std::byte*& bytes, CUevent_st*&, std::size_t size) {
-  bytes = static_cast<std::byte*>(::operator new(size));
+  bytes = taking_memory("a batch on its way", size, kSmallerStep,
+                        [size] { return static_cast<std::byte*>(::operator new(size)); });
 }
 template <class Real>
 void destroy(On<Cpu, Real>, std::byte* bytes, CUevent_st*) {

@@ -42,7 +42,8 @@ struct ChainLikelihood {
   std::vector<double> order_nats;  // (W,K)
 };
 
-// Windows are all of one length. InputError where draws of random is below 1.
+// Windows are all of one length. excluded (V): 1 for tokens that never occur. InputError where
+// draws of random is below 1.
 ChainLikelihood chain_likelihood(Predictor& predictor, std::span<const std::int32_t> tokens,
                                  const std::vector<Window>& windows,
                                  std::span<const std::uint8_t> excluded,

@@ -83,10 +83,11 @@ RunLock RunFolder::lock() const {
 }
 
 void RunFolder::require() const {
-  if (!fs::is_directory(path_)) {
+  std::error_code status;
+  if (!fs::is_directory(path_, status)) {
     throw InputError(fmt::format("no run folder {}: make it with masque train", path_.string()));
   }
-  if (!fs::exists(config())) {
+  if (!fs::exists(config(), status)) {
     throw InputError(fmt::format("{} is no run folder: it has no config.json", path_.string()));
   }
 }
@@ -94,10 +95,13 @@ void RunFolder::require() const {
 std::vector<std::int64_t> RunFolder::steps() const {
   std::vector<std::int64_t> found;
   std::error_code status;
-  for (fs::directory_iterator entry(checkpoints(), status), end; !status && entry != end;
-       entry.increment(status)) {
-    const std::optional<std::int64_t> step = step_of(entry->path().filename().string());
-    if (step && entry->is_directory()) found.push_back(*step);
+  if (fs::status(checkpoints(), status).type() == fs::file_type::not_found) return found;
+  for (const fs::path& each : list_folder(checkpoints())) {
+    const std::optional<std::int64_t> step = step_of(each.filename().string());
+    if (!step) continue;
+    // What is there and cannot be looked at counts: it may be worth keeping.
+    const fs::file_type type = fs::status(each, status).type();
+    if (type == fs::file_type::directory || type == fs::file_type::none) found.push_back(*step);
   }
   std::sort(found.begin(), found.end());
   return found;
@@ -107,7 +111,8 @@ fs::path RunFolder::checkpoint(const std::string& which) const {
   const bool link = which == "best" || which == "last";
   const std::optional<std::int64_t> step =
       link ? step_of_link(checkpoints() / which) : parse_step(which);
-  if (step && fs::is_directory(checkpoints() / folder_name(*step))) {
+  std::error_code status;
+  if (step && fs::is_directory(checkpoints() / folder_name(*step), status)) {
     return checkpoints() / folder_name(*step);
   }
 
@@ -220,19 +225,11 @@ fs::path RunFolder::go_back_to(std::int64_t step) const {
       const auto at = step_of_link(checkpoints() / link);
       if (at && *at > *good) point(link, *good);
     }
-    for (const std::int64_t later : saved) {
-      if (later > *good) remove_tree(checkpoints() / folder_name(later));
-    }
+    drop({good.base(), saved.end()});
     return folder;
   }
   throw InputError(
       fmt::format("{} has no whole checkpoint of step {} or before", path_.string(), step));
-}
-
-void RunFolder::mark_best(std::int64_t step) const {
-  CHECK(fs::is_directory(checkpoints() / folder_name(step)), "{}: step {} was not saved",
-        path_.string(), step);
-  point("best", step);
 }
 
 void RunFolder::point(const std::string& link, std::int64_t step) const {
@@ -244,14 +241,21 @@ void RunFolder::prune(std::int64_t keep) const {
   const auto best = step_of_link(checkpoints() / "best");
   const auto last = step_of_link(checkpoints() / "last");
   const auto old = static_cast<std::int64_t>(saved.size()) - std::max<std::int64_t>(keep, 0);
-  bool hidden = false;
+  std::vector<std::int64_t> unwanted;
   for (std::int64_t i = 0; i < old; ++i) {
     const std::int64_t step = saved[static_cast<std::size_t>(i)];
-    if (step == best || step == last) continue;
-    replace_folder(checkpoints() / folder_name(step), checkpoints() / temporary_name(step));
-    hidden = true;
+    if (step != best && step != last) unwanted.push_back(step);
   }
-  if (hidden) remove_leftovers();
+  drop(unwanted);
+}
+
+void RunFolder::drop(const std::vector<std::int64_t>& steps) const {
+  if (steps.empty()) return;
+  remove_leftovers();  // they may have the names that are wanted
+  for (const std::int64_t step : steps) {
+    replace_folder(checkpoints() / folder_name(step), checkpoints() / temporary_name(step));
+  }
+  remove_leftovers();
 }
 
 }  // namespace masque

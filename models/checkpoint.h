@@ -39,7 +39,8 @@ class RunFolder {
   std::filesystem::path products() const { return path_ / "products.txt"; }
   std::filesystem::path samples() const { return path_ / "samples"; }
 
-  std::vector<std::int64_t> steps() const;  // that are saved, ascending
+  // That are saved, ascending; none where no folder of them exists, Error where it cannot be read.
+  std::vector<std::int64_t> steps() const;
   // The folder checkpoints/step_N of "best", "last" or a step number N, whole or not. InputError
   // naming those that exist.
   std::filesystem::path checkpoint(const std::string& which) const;
@@ -55,8 +56,6 @@ class RunFolder {
   // The newest whole checkpoint of at most `step`, and those after it removed; last and best point
   // at it where they pointed at one of those. InputError where there is none.
   std::filesystem::path go_back_to(std::int64_t step) const;
-  // Points `best` at an existing step.
-  void mark_best(std::int64_t step) const;
 
  private:
   bool empty() const;
@@ -64,6 +63,8 @@ class RunFolder {
   void fill(std::int64_t step, const std::function<void(CheckpointFiles&)>& write) const;
   void point(const std::string& link, std::int64_t step) const;
   void prune(std::int64_t keep) const;
+  // Removes checkpoints, each out of sight first.
+  void drop(const std::vector<std::int64_t>& steps) const;
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
 
   std::filesystem::path path_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <system_error>
 #include <utility>
 
 #include "core/check.h"
@@ -24,7 +25,12 @@ void CheckpointWriter::write(const Save& save) const {
 }
 
 void CheckpointWriter::start() {
-  writing_ = std::async(std::launch::async, [this, first = &waiting_.front()] { write(*first); });
+  const auto work = [this, first = &waiting_.front()] { write(*first); };
+  try {
+    writing_ = std::async(std::launch::async, work);
+  } catch (const std::system_error&) {
+    writing_ = std::async(std::launch::deferred, work);  // no thread to be had: settle() writes
+  }
 }
 
 void CheckpointWriter::settle() {
@@ -59,7 +65,7 @@ void CheckpointWriter::save(Snapshot snapshot, bool best) {
 
 void CheckpointWriter::poll() {
   if (writing_.valid()) {
-    if (writing_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return;
+    if (writing_.wait_for(std::chrono::seconds(0)) == std::future_status::timeout) return;
     settle();
   } else if (polls_to_retry_ > 0) {
     --polls_to_retry_;

@@ -25,7 +25,8 @@ class CheckpointWriter {
   void settle();
   // Waits for the one being written, then has this one written.
   void save(Snapshot snapshot, bool best);
-  // For every step: takes up what was written, and tries again what failed. Never waits.
+  // For every step: takes up what was written, and tries again what failed. Never waits, but
+  // where no thread could be made, when it writes itself.
   void poll();
   // Waits for all. Error where one still cannot be written.
   void finish();
@@ -36,7 +37,7 @@ class CheckpointWriter {
     bool best;
   };
   void write(const Save& save) const;
-  void start();  // writes the first of those that wait, in a thread
+  void start();  // writes the first of those that wait, in a thread if one can be made
 
   RunFolder folder_;
   std::int64_t keep_;

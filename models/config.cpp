@@ -19,8 +19,11 @@ using Json = nlohmann::json;
 using Pointer = std::variant<std::int64_t*, std::uint64_t*, double*, bool*, std::string*>;
 
 constexpr double kMost = 1e12;
-constexpr double kMostWide = 1 << 24;   // of a side of a matrix, so that products of two fit
-constexpr double kBelowOne = 1 - 1e-9;  // the largest value of what must be below 1
+constexpr double kMostWide = 1 << 24;     // of a side of a matrix, so that products of two fit
+constexpr double kBelowOne = 1 - 1e-9;    // the largest value of what must be below 1
+constexpr double kMostRows = 4294967296;  // of a step: rows are numbered in 32 bits
+constexpr double kMostNumbers = 1e16;     // of a kind of activation, so that their bytes fit
+constexpr std::int64_t kLargeVocabulary = 1 << 17;  // where it is not known yet
 
 // One key of config.json and --set: where it lives and what it may be.
 struct Field {
@@ -148,6 +151,28 @@ void assign(const Field& field, RunConfig& config, const Json& value) {
   std::visit(assign_to, field.at(config));
 }
 
+// Refuses a step whose sizes would overflow. config: with its mlp_width.
+void check_step(const RunConfig& config) {
+  const ModelConfig& model = config.model;
+  const TrainingConfig& training = config.training;
+  const auto batch = static_cast<double>(training.batch);
+  if (batch * static_cast<double>(training.accumulation) >= kMostRows) {
+    throw InputError(fmt::format("batch x accumulation = {} x {}: must be below {:.0f}",
+                                 training.batch, training.accumulation, kMostRows));
+  }
+  const std::int64_t vocabulary = model.vocab_size > 0 ? model.vocab_size : kLargeVocabulary;
+  const std::int64_t widest =
+      std::max({3 * model.width, (model.mlp == "swiglu" ? 2 : 1) * model.mlp_width, vocabulary});
+  const double numbers = batch * static_cast<double>(model.context) * static_cast<double>(widest) *
+                         static_cast<double>(model.layers);
+  if (numbers > kMostNumbers) {
+    throw InputError(fmt::format(
+        "batch x context x width x layers = {} x {} x {} (the widest) x {}: must be at most {:g}; "
+        "lower batch or context",
+        training.batch, model.context, widest, model.layers, kMostNumbers));
+  }
+}
+
 Json value_of(const Field& field, RunConfig config) {
   return std::visit([](const auto* value) { return Json(*value); }, field.at(config));
 }
@@ -224,6 +249,10 @@ RunConfig resolve(RunConfig config) {
     throw InputError(fmt::format("eval_draws = {}: must be even, for two independent sets",
                                  training.eval_draws));
   }
+  if (training.eval_crops && training.eval_windows == 0) {
+    throw InputError(
+        "eval_windows = 0: means all windows, and eval_crops draws some; give a number");
+  }
   if (!training.start_token && model.objective == ObjectiveKind::llada) {
     throw InputError("start_token = false: is nanoGPT's protocol for --objective ar only");
   }
@@ -236,6 +265,7 @@ RunConfig resolve(RunConfig config) {
     model.mlp_width =
         model.mlp == "swiglu" ? (model.width * 8 / 3 + 15) / 16 * 16 : 4 * model.width;
   }
+  check_step(config);
   return config;
 }
 

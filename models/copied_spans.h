@@ -10,8 +10,8 @@
 namespace masque {
 
 // texts (n,T) → (n,T): the length of the longest run of tokens within its text that ends at this
-// position and occurs in `source`; 0 where the token does not. Time and memory are linear in both,
-// for a vocabulary of fixed size. Tokens must be at least 0.
+// position and occurs in `source`; 0 where the token does not. For a vocabulary of fixed size
+// memory is linear in both, time too but for a sort of 2·n·T states. Tokens must be at least 0.
 std::vector<std::int64_t> copied_spans(std::span<const std::int32_t> texts, std::int64_t T,
                                        std::span<const std::int32_t> source);
 

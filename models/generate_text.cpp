@@ -10,6 +10,12 @@
 
 namespace masque {
 
+std::optional<std::int32_t> first_token(const TrainingConfig& training,
+                                        const Tokenizer& tokenizer) {
+  if (training.start_token) return Tokenizer::kStart;
+  return tokenizer.line_break();
+}
+
 std::string generate_text(Network& network, const Tokenizer& tokenizer, const RunConfig& config,
                           const std::string& prompt, const SampleOptions& options) {
   const std::int64_t context = config.model.context;
@@ -25,9 +31,10 @@ std::string generate_text(Network& network, const Tokenizer& tokenizer, const Ru
         generate_llada(network, std::move(ids), context, excluded, options).ids);
   }
   const std::size_t unwritten = config.training.start_token ? 1 : 0;
-  if (unwritten == 1) ids.insert(ids.begin(), Tokenizer::kStart);
-  // Without [START] a text begins from a line break, as nanoGPT's sample.py does.
-  if (ids.empty()) ids = {tokenizer.line_break().value_or(Tokenizer::kSpecials)};
+  if (unwritten == 1 || ids.empty()) {
+    const std::int32_t otherwise = Tokenizer::kSpecials;  // the first of the text's own
+    ids.insert(ids.begin(), first_token(config.training, tokenizer).value_or(otherwise));
+  }
   const auto length = context - static_cast<std::int64_t>(ids.size() - unwritten);
   const SampleResult result = generate_ar(network, 1, ids, length, excluded, options.draw);
   return tokenizer.decode(std::span(result.ids).subspan(unwritten));

@@ -11,6 +11,8 @@
 namespace masque {
 namespace {
 
+constexpr std::int64_t kMostSteps = 1 << 24;  // as many as the longest context has masks
+
 void check_draw(const DrawOptions& options) {
   if (!(options.temperature >= 0) || std::isinf(options.temperature)) {
     throw InputError(
@@ -55,8 +57,9 @@ void check_llada_request(std::span<const std::int32_t> sequences, std::int64_t T
         "sample: [MASK] must be among the exclusions ({}, for a vocabulary of {})", excluded.size(),
         predictor.vocab_size());
   check_draw(options.draw);
-  if (options.steps < 0) {
-    throw InputError(fmt::format("steps is {}: give at least 1", options.steps));
+  if (options.steps < 0 || options.steps > kMostSteps) {
+    throw InputError(
+        fmt::format("steps is {}: give 1 to {}, or 0 for one a mask", options.steps, kMostSteps));
   }
   if (options.block_length < 0) {
     throw InputError(fmt::format("block length is {}: give at least 1, or 0 for one block of all",

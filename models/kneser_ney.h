@@ -29,8 +29,6 @@ class KneserNey {
   // Σ −log p over a text, each token given the text's own earlier ones.
   double text_nats(std::span<const std::int32_t> text) const;
 
-  std::int64_t order() const { return order_; }
-
  private:
   // The longest n-grams seen in a history count how often they occur (occurrences); shorter ones,
   // which are asked only where a longer one fails, in how many different histories (histories).

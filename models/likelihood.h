@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "models/config.h"
 #include "models/dataset.h"
 #include "models/intervals.h"
 #include "models/predictor.h"
@@ -53,6 +54,15 @@ struct Likelihood {
 // one before (they share one token), and its first token is context only. So every token but the
 // first of the split is scored once. InputError where count < length + 1.
 std::vector<Window> cover_with_context(std::int64_t count, std::int64_t length);
+
+// The windows of a text of `count` tokens that likelihoods of a run score. InputError where it is
+// too short for one.
+inline std::vector<Window> windows_for(const RunConfig& config, std::int64_t count) {
+  const bool context_first =
+      config.model.objective == ObjectiveKind::ar && !config.training.start_token;
+  return context_first ? cover_with_context(count, config.model.context)
+                       : cover(count, config.model.context);
+}
 
 // Σ −log p(x_i | x_<i) over each window's scored tokens. Windows are all of one length.
 Likelihood exact_likelihood(Predictor& predictor, std::span<const std::int32_t> tokens,

@@ -19,7 +19,8 @@ using Json = nlohmann::json;
 const char* const kManifest = "manifest.json";
 const char* const kWeights = "model.safetensors";
 const std::array<const char*, 3> kNeeded = {kWeights, "optimizer.safetensors", "state.json"};
-constexpr std::uint64_t kMaxManifest = 2 << 20;  // of 16,000 arrays
+constexpr std::uint64_t kMaxManifest = 2 << 20;               // of 16,000 arrays
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 48;  // of a part, so that sums fit
 constexpr std::size_t kBlock = 1 << 20;
 
 [[noreturn]] void damaged(const fs::path& file, const std::string& what) {
@@ -77,11 +78,15 @@ FilePart parse_part(const fs::path& file, const Json& json) {
       !json.contains("bytes") || !json["bytes"].is_number_unsigned()) {
     damaged(file, "wants files of parts, each with part, bytes and crc32c");
   }
+  const auto bytes = json["bytes"].get<std::uint64_t>();
+  if (bytes > kMostBytes) {
+    damaged(file, fmt::format("promises a part of {} bytes, above {}", bytes, kMostBytes));
+  }
   const auto digits = json["crc32c"].get<std::string>();
   const bool right =
       digits.size() == 8 && digits.find_first_not_of("0123456789abcdef") == std::string::npos;
   if (!right) damaged(file, "has a crc32c that is not eight hexadecimal digits");
-  return {json["part"].get<std::string>(), json["bytes"].get<std::uint64_t>(),
+  return {json["part"].get<std::string>(), bytes,
           static_cast<std::uint32_t>(std::stoul(digits, nullptr, 16))};
 }
 

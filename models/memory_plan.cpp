@@ -23,6 +23,16 @@ struct Evaluation {
   std::int64_t sequences, positions;
 };
 
+// Positions masked in a forward of that many draws, which are stratified: half of those of whole
+// sets, and of the rest, at worst the strata that mask most.
+std::int64_t masked_positions(std::int64_t sequences, std::int64_t draws, std::int64_t context) {
+  const std::int64_t strata = std::max<std::int64_t>(1, draws / 2);
+  const std::int64_t rest = sequences % strata, whole = sequences - rest;
+  const double share = 1 - static_cast<double>(rest) / static_cast<double>(2 * strata);
+  return whole * context / 2 +
+         static_cast<std::int64_t>(std::ceil(static_cast<double>(rest * context) * share));
+}
+
 Evaluation evaluation_of(const RunConfig& config) {
   const ModelConfig& model = config.model;
   const TrainingConfig& training = config.training;
@@ -34,8 +44,8 @@ Evaluation evaluation_of(const RunConfig& config) {
   if (training.eval_crops) windows = training.eval_windows;
   const std::int64_t sequences = std::max<std::int64_t>(
       1, std::min(evaluation_batch(model), windows * (masked ? training.eval_draws : 1)));
-  // Draws are stratified: on average half of the positions are masked.
-  return {sequences, sequences * model.context / (masked ? 2 : 1)};
+  return {sequences, masked ? masked_positions(sequences, training.eval_draws, model.context)
+                            : sequences * model.context};
 }
 
 std::size_t forward_bytes(Transformer& transformer, const Evaluation& evaluation) {

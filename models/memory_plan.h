@@ -22,7 +22,7 @@ struct MemoryPiece {
 };
 
 // Of Trainer and what surrounds it: all but the program, the kernels' scratch and, on a GPU, the
-// driver. config: resolved, with the vocabulary's size and the number of characters.
+// driver. config: resolved, with the vocabulary's size and the number of tokens.
 std::vector<MemoryPiece> plan_memory(const RunConfig& config, const Device& device);
 
 // Activations of a micro-batch and their gradients.

@@ -15,6 +15,12 @@ Tensor device_ids(Arena& arena, const Shape& shape, std::span<const std::int32_t
   return tensor;
 }
 
+void check_ids(std::span<const std::int32_t> ids, std::int64_t V) {
+  for (const std::int32_t id : ids) {
+    CHECK(id >= 0 && id < V, "network: id {} for a vocabulary of {}", id, V);
+  }
+}
+
 // The logits (K,V) of input's rows.
 Tensor forward(Transformer& transformer, Arena& arena, const PredictorInput& input) {
   Tape tape(arena, Tape::Mode::inference);
@@ -57,6 +63,7 @@ CachedDecoder::CachedDecoder(Transformer& transformer, std::int64_t B)
 }
 
 std::span<const double> CachedDecoder::append(std::span<const std::int32_t> ids, std::int64_t n) {
+  check_ids(ids, transformer_.config().vocab_size);
   arena_.reset();
   read_logits(arena_.device(), run(device_ids(arena_, {B_, n}, ids)), logits_);
   return logits_;
@@ -86,6 +93,7 @@ Network::Network(Transformer& transformer)
 void Network::predict(const PredictorInput& input, std::span<double> logits) {
   if (input.rows.empty()) return;
   CHECK(input.T <= context(), "network: {} tokens exceed the context of {}", input.T, context());
+  check_ids(input.ids, vocab_size());
   // How much it needs depends on the rows; counted first, as growing takes more.
   Arena counting = Arena::counting(arena_.device());
   forward(transformer_, counting, input);

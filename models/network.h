@@ -16,6 +16,7 @@ class CachedDecoder : public Decoder {
  public:
   CachedDecoder(Transformer& transformer, std::int64_t B);
 
+  // Past the context is an Error, of either; here also an id outside the vocabulary.
   std::span<const double> append(std::span<const std::int32_t> ids, std::int64_t n) override;
   // The same where the network is: ids (B,n) i32 → logits (B,V), valid until the next append. On a
   // GPU not waited for.
@@ -39,6 +40,7 @@ class Network : public Predictor {
 
   std::int64_t vocab_size() const override { return transformer_.config().vocab_size; }
   std::int64_t context() const override { return transformer_.config().context; }
+  // Error where T is above the context, an id outside the vocabulary, or a row outside B·T.
   void predict(const PredictorInput& input, std::span<double> logits) override;
 
   // An AR decoder of B rows with an empty key-value cache.

@@ -49,9 +49,9 @@ struct StepReport {
 using Watch = std::function<void(const StepReport& report)>;
 
 // Masked diffusion: `sequences` (n,T) hold given tokens, and [MASK] where a token is wanted; given
-// tokens never change. The same seed gives the same ids. Guidance: the unconditional logits are of
-// the same state with the given tokens masked, a second forward. InputError for an unknown strategy
-// or an option out of range.
+// tokens never change. excluded (V): 1 for tokens that never occur, [MASK] among them. The same
+// seed gives the same ids. Guidance: the unconditional logits are of the same state with the given
+// tokens masked, a second forward. InputError for an unknown strategy or an option out of range.
 SampleResult sample_llada(Predictor& predictor, std::vector<std::int32_t> sequences, std::int64_t T,
                           std::span<const std::uint8_t> excluded, const SampleOptions& options,
                           const Watch& watch = {});
@@ -65,7 +65,8 @@ class Decoder {
 };
 
 // Continues `prompt` (each of n rows the same; at least one token, [START] where the model has it)
-// by `length` tokens. ids are (n, prompt + length). The decoder reads prompt + length − 1 tokens.
+// by `length` tokens. excluded (V): 1 for tokens that never occur. ids are (n, prompt + length).
+// The decoder reads prompt + length − 1 tokens.
 SampleResult sample_ar(Decoder& decoder, std::int64_t n, std::span<const std::int32_t> prompt,
                        std::int64_t length, std::int64_t vocab_size,
                        std::span<const std::uint8_t> excluded, const DrawOptions& options,

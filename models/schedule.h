@@ -1,5 +1,5 @@
-// The learning rate of a step: linear warm-up, then constant or a cosine to min_lr at the last
-// step.
+// The learning rate of a step: linear warm-up, then constant or a cosine that reaches min_lr as the
+// last step ends.
 #pragma once
 
 #include <cstdint>

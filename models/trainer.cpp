@@ -156,12 +156,8 @@ StepMetrics Trainer::metrics() const {
 
 std::vector<Window> Trainer::evaluation_windows(std::int64_t tokens) const {
   const TrainingConfig& training = config_.training;
+  if (!training.eval_crops) return subset(windows_for(config_, tokens), training.eval_windows);
   const std::int64_t L = objective_.sequence_length(), first_scored = L - config_.model.context;
-  if (!training.eval_crops) {
-    const auto all =
-        first_scored == 0 ? cover(tokens, L) : cover_with_context(tokens, config_.model.context);
-    return subset(all, training.eval_windows);
-  }
   std::vector<Window> crops;
   const std::uint64_t offsets = static_cast<std::uint64_t>(tokens - L + 1);
   for (std::int64_t i = 0; i < training.eval_windows; ++i) {
@@ -195,10 +191,16 @@ Evaluation Trainer::evaluate_averaged(const std::string& split) {
   CHECK(arenas.count("ema") == 1, "trainer: no averaged weights where ema is {}",
         config_.training.ema);
   const ParameterCopy weights(store);
-  for (const Parameter& parameter : store.parameters()) {
-    store.write(parameter, store.read(parameter, arenas.at("ema")));
+  Evaluation evaluation;
+  try {
+    for (const Parameter& parameter : store.parameters()) {
+      store.write(parameter, store.read(parameter, arenas.at("ema")));
+    }
+    evaluation = evaluate(split);
+  } catch (...) {
+    weights.restore();
+    throw;
   }
-  const Evaluation evaluation = evaluate(split);
   weights.restore();
   return evaluation;
 }

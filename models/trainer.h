@@ -64,9 +64,9 @@ class Trainer {
 
   void step();                  // one update, on a GPU not waited for; Error where steps are over
   StepMetrics metrics() const;  // of the last step; waits for it
-  // nanoGPT's protocol (eval_crops): fresh random windows at each step; else the same windows and
-  // masks each time. split: "train" or "val".
   enum class Weights { trained, averaged };  // averaged: their EMA, where it is on
+  // nanoGPT's protocol (eval_crops): fresh random windows at each step; else the same windows and
+  // masks each time. split: "train" or "val". Whatever fails, the weights are those of before.
   Evaluation evaluate(const std::string& split, Weights weights = Weights::trained);
   bool has_val() const { return !splits_.val.empty(); }
 
@@ -81,8 +81,11 @@ class Trainer {
   // A checkpoint's files: model.safetensors, optimizer.safetensors, state.json, manifest.json.
   Snapshot snapshot() const;
   void save(const std::filesystem::path& folder) const;
+  // InputError where a file is missing, damaged or not of this model; the trainer is then good for
+  // another load() only.
   void load(const std::filesystem::path& folder);
-  // Goes back to a checkpoint, and from there on to data that come after all that were read.
+  // Goes back to a checkpoint, and from there on to data that come after all that were read. Errors
+  // as of load().
   void go_back(const std::filesystem::path& folder);
 
   Transformer& transformer() { return transformer_; }

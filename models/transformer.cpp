@@ -177,9 +177,11 @@ Tensor Transformer::decode(Tape& tape, const Tensor& ids, std::vector<KeyValueCa
   for (std::int64_t b = 0; b < B && T > 1; ++b) last.push_back(b * T + T - 1);
   std::optional<std::span<const std::int64_t>> rows;
   if (T > 1) rows = last;
-  return run(tape, ids, nullptr, past, rows, [&](std::size_t layer, const Tensor& qkv) {
+  Tensor hidden = run(tape, ids, nullptr, past, rows, [&](std::size_t layer, const Tensor& qkv) {
     return attention_decode(tape, qkv, config_.heads, caches.at(layer), past);
   });
+  hidden.shape = {B, config_.width};  // of one token it is (B,1,C)
+  return hidden;
 }
 
 }  // namespace masque

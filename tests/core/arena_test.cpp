@@ -95,4 +95,20 @@ TEST_CASE("arena: once frozen it cannot grow", "[cpu]") {
                     "captured step cannot grow");
 }
 
+TEST_CASE("arena: once frozen it cannot move", "[cpu]") {
+  Arena arena(kCpu, "training");
+  arena.reserve(1 << 20);
+  arena.freeze();
+  CHECK_NOTHROW(arena.reserve(100));
+  CHECK_THROWS_WITH(
+      arena.reserve(2 << 20),
+      "arena training: reserving 2097152 bytes would move what a captured step reads");
+
+  Arena grown(kCpu, "training");
+  grown.allocate_bytes(1 << 20);
+  grown.allocate_bytes(1 << 20);
+  grown.freeze();
+  CHECK_THROWS_WITH(grown.reset(), Catch::Contains("would move what a captured step reads"));
+}
+
 }  // namespace masque

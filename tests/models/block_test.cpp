@@ -171,6 +171,8 @@ TEST_CASE("Blocks that cannot be are refused", "[sampler][cpu]") {
   };
   CHECK_THROWS_WITH(sample(-1, 0), Catch::Contains("block length is -1"));
   CHECK_THROWS_WITH(sample(2, 2), Catch::Contains("steps is 2 and 3 blocks"));
+  CHECK_THROWS_WITH(sample(0, (1 << 24) + 1),
+                    "steps is 16777217: give 1 to 16777216, or 0 for one a mask");
   CHECK_NOTHROW(sample(2, 3));
 }
 

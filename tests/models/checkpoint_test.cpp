@@ -183,13 +183,21 @@ TEST_CASE("a run folder keeps the newest checkpoints, best and last", "[cpu]") {
   CHECK_THROWS_WITH(run.checkpoint("10"), Contains("best, last, 5, 15, 100"));
   CHECK_THROWS_AS(run.checkpoint("../a"), InputError);
 
-  run.mark_best(15);
   save(105, false);
-  CHECK(entries_in(checkpoints) == 5);  // 15 (best), 100, 105, two links
+  CHECK(entries_in(checkpoints) == 5);  // 5 (best), 100, 105, two links
   save(105, true);                      // again: replaced
   CHECK(slurp(run.checkpoint("105") / "state.json") == "105");
   CHECK(fs::read_symlink(checkpoints / "best") == "step_105");
-  CHECK_THROWS_AS(run.mark_best(77), Error);
+}
+
+TEST_CASE("a folder of checkpoints that cannot be read is not an empty one", "[cpu]") {
+  const Scratch scratch;
+  const RunFolder run(scratch / "run");
+  CHECK(run.steps().empty());
+  run.create();
+  CHECK(run.steps().empty());
+  spill(run.path() / "checkpoints", "");
+  CHECK_THROWS_WITH(run.steps(), Contains("cannot read") && Contains("checkpoints"));
 }
 
 TEST_CASE("a save that is interrupted leaves best and last whole", "[cpu]") {

@@ -91,6 +91,35 @@ TEST_CASE("rules that span keys are checked", "[cpu]") {
   config.model.position = "learned";
   config.training.train_fraction = 0.95;
   CHECK_THROWS_WITH(resolve(config), "train_fraction + val_fraction = 1.05: must be at most 1");
+  config.training.train_fraction = 0.8;
+  config.training.eval_windows = 0;
+  CHECK_NOTHROW(resolve(config));
+  config.training.eval_crops = true;
+  CHECK_THROWS_WITH(
+      resolve(config),
+      "eval_windows = 0: means all windows, and eval_crops draws some; give a number");
+}
+
+TEST_CASE("a step whose sizes would overflow is refused", "[cpu]") {
+  RunConfig config;
+  config.model.context = 1;
+  config.training.batch = 1 << 16;
+  config.training.accumulation = (1 << 16) - 1;
+  CHECK_NOTHROW(resolve(config));
+  ++config.training.accumulation;
+  CHECK_THROWS_WITH(resolve(config),
+                    "batch x accumulation = 65536 x 65536: must be below 4294967296");
+  config.training.batch = config.training.accumulation = 1'000'000'000'000;
+  CHECK_THROWS_WITH(resolve(config), Catch::Contains("must be below 4294967296"));
+
+  config.training.batch = std::int64_t{1} << 31;
+  config.training.accumulation = 1;
+  config.model.context = 1 << 24;
+  CHECK_THROWS_WITH(resolve(config), Catch::Contains("batch x context x width x layers") &&
+                                         Catch::Contains("lower batch or context"));
+  config.training.batch = 1;
+  config.model.vocab_size = 69;
+  CHECK_NOTHROW(resolve(config));
 }
 
 TEST_CASE("the MLP's width follows from its kind where it is not given", "[cpu]") {

@@ -160,6 +160,9 @@ TEST_CASE("a manifest of other contents is refused, whatever its checksum", "[cp
       {R"({"files": {"x": [{"part": "a", "bytes": -1, "crc32c": "00000000"}]},)", "wants files"},
       {R"({"files": {"x": [{"part": "a", "bytes": 1, "crc32c": "+0000000"}]},)", "hexadecimal"},
       {R"({"files": {"x": [{"part": "a", "bytes": 1, "crc32c": "000"}]},)", "hexadecimal"},
+      // Two of 2^63 would add up to the 0 of an empty file.
+      {R"({"files": {"x": [{"part": "a", "bytes": 9223372036854775808, "crc32c": "00000000"}]},)",
+       "promises a part of 9223372036854775808 bytes"},
   };
   for (const auto& each : cases) {
     INFO(each.first);

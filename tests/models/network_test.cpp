@@ -87,6 +87,34 @@ TEST_CASE("cached logits equal uncached ones, however the tokens arrive", "[cpu]
                     Catch::Contains("1 tokens after 24 exceed the context of 24"));
 }
 
+TEST_CASE("logits after new tokens are (B,V), of one token too", "[cpu]") {
+  constexpr std::int64_t B = 2;
+  Transformer transformer(model(ObjectiveKind::ar, false), On<Cpu, float>{});
+  Network network(transformer);
+  const auto decoder = network.make_decoder(B);
+  for (const std::int64_t n : {3, 1}) {
+    std::vector<std::int32_t> ids = random_ids(B * n);
+    const Tensor logits = decoder->append(Tensor{{B, n}, DType::i32, ids.data(), nullptr, -1});
+    CHECK(logits.shape == Shape{B, 23});
+  }
+}
+
+TEST_CASE("ids and rows that are not there are refused", "[cpu]") {
+  Transformer transformer(model(ObjectiveKind::ar, false), On<Cpu, float>{});
+  Network network(transformer);
+  std::vector<double> logits(23);
+  const auto predict = [&](std::vector<std::int32_t> ids, std::int64_t row) {
+    network.predict({ids, {}, 1, 2, std::span(&row, 1)}, logits);
+  };
+  CHECK_NOTHROW(predict({0, 22}, 1));
+  CHECK_THROWS_WITH(predict({0, 23}, 1), "network: id 23 for a vocabulary of 23");
+  CHECK_THROWS_WITH(predict({-1, 0}, 1), "network: id -1 for a vocabulary of 23");
+  CHECK_THROWS_WITH(predict({0, 22}, 2), Catch::Contains("gather_rows: row 2 of x"));
+  CHECK_THROWS_WITH(predict({0, 22}, -1), Catch::Contains("gather_rows: row -1 of x"));
+  CHECK_THROWS_WITH(network.make_decoder(1)->append(std::vector<std::int32_t>{23}, 1),
+                    "network: id 23 for a vocabulary of 23");
+}
+
 TEST_CASE("a masked diffusion network has no decoder", "[cpu]") {
   Transformer transformer(model(ObjectiveKind::llada, false), On<Cpu, float>{});
   Network network(transformer);
@@ -157,6 +185,11 @@ TEST_CASE("parameters are counted without a model", "[cpu]") {
     CHECK(Transformer::parameter_count(config) ==
           Transformer(config, On<Cpu, float>{}).parameters().count());
   }
+  ModelConfig largest;  // that config.json may ask for
+  largest.vocab_size = largest.context = largest.width = largest.mlp_width = 1 << 24;
+  largest.layers = 250;
+  largest.mlp = "swiglu";
+  CHECK(Transformer::parameter_count(largest) > std::int64_t{250 * 7} << 48);
 }
 
 TEST_CASE("initialisation follows GPT-2: scaled residual projections, unit norms", "[cpu]") {

@@ -101,6 +101,37 @@ TEST_CASE("whatever fails in a save, the checkpoint before it stays, and the nex
   if (fault.reason != 0) CHECK(failures > operations * 3 / 4);
 }
 
+TEST_CASE("whatever fails in going back, no checkpoint is left half removed", "[cpu]") {
+  const Scratch scratch;
+  FaultyFiles faulty;
+  const WithFileSystem replaced(faulty);
+  const RunFolder run(scratch / "run");
+  run.create();
+  const auto save_all = [&] {
+    for (const std::int64_t step : {10, 20, 30}) save_toy(run, step, true, 3);
+  };
+  save_all();
+  faulty.heal();
+  CHECK(run.go_back_to(15).filename() == "step_10");
+  const std::int64_t operations = faulty.operations();
+  REQUIRE(operations > 10);
+  for (std::int64_t first = 0; first < operations; ++first) {
+    INFO("from operation " << first << " on");
+    faulty.heal();
+    save_all();
+    faulty.fail(first, EIO);
+    CHECK_THROWS_AS(run.go_back_to(15), Error);
+    for (const std::int64_t step : run.steps()) {
+      CHECK(is_toy(run.checkpoint(std::to_string(step)), step));
+    }
+    faulty.heal();
+    CHECK(run.go_back_to(15).filename() == "step_10");
+    CHECK(run.steps() == std::vector<std::int64_t>{10});
+    CHECK(target(run, "last") == "step_10");
+    CHECK(target(run, "best") == "step_10");
+  }
+}
+
 TEST_CASE("a failed save is told once, tried again, and told when it is mended", "[cpu]") {
   const Scratch scratch;
   FaultyFiles faulty;

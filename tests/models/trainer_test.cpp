@@ -323,6 +323,22 @@ TEST_CASE("the averaged weights are evaluated as a model that has them is, and t
   CHECK(plain(other) == averaged);
 }
 
+TEST_CASE("an evaluation of averaged weights that fails puts the weights back", "[cpu]") {
+  RunConfig config = small_config(ObjectiveKind::ar);
+  config.training.ema = 0.7;
+  config.training.val_fraction = 0;
+  const Source source;
+  const Tokenizer tokenizer = source.tokenizer();
+  config.model.vocab_size = tokenizer.vocab_size();
+  Trainer trainer(resolve(config), tokenizer,
+                  split_tokens(tokenizer.encode(source.generate(1000, 3)), 0.8, 0),
+                  On<Cpu, float>{});
+  for (int step = 0; step < 2; ++step) trainer.step();
+  const std::vector<double> before = weights(trainer);
+  CHECK_THROWS_AS(trainer.evaluate("val", Trainer::Weights::averaged), Error);
+  CHECK(weights(trainer) == before);
+}
+
 TEST_CASE("averaged weights are refused where there are none", "[cpu]") {
   Trainer trainer = make_trainer(small_config(ObjectiveKind::ar));
   CHECK_THROWS_WITH(trainer.evaluate("val", Trainer::Weights::averaged),
