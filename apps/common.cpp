@@ -1,6 +1,7 @@
 #include "apps/common.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
+#include <system_error>
 #include <vector>
 
 #include "apps/flags.h"
@@ -19,21 +22,41 @@ namespace masque {
 namespace {
 
 std::atomic<int> caught_signal = 0;
-std::atomic<std::int64_t> caught_at = 0;  // nanoseconds
+std::atomic<std::int64_t> caught_at = 0;  // monotonic_time()
 std::atomic<bool> save_requested = false;
+std::atomic<std::int64_t> last_reading = 0, time_stopped = 0;  // of running_seconds(), nanoseconds
 
-void on_signal(int signal) {
+// Nanoseconds. Safe in a signal handler.
+std::int64_t monotonic_time() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
-  const std::int64_t at = now.tv_sec * 1'000'000'000L + now.tv_nsec;
-  int none = 0;
-  if (caught_signal.compare_exchange_strong(none, signal)) {
-    caught_at = at;
-  } else if (at - caught_at > 1'000'000'000L) {
+  return now.tv_sec * 1'000'000'000L + now.tv_nsec;
+}
+
+void on_signal(int signal) {
+  const std::int64_t now = monotonic_time();
+  std::int64_t first = 0;
+  if (caught_at.compare_exchange_strong(first, now)) {
+    caught_signal = signal;
+  } else if (now - first > 1'000'000'000L) {
     leave_status_line();
     std::signal(signal, SIG_DFL);
     std::raise(signal);
   }
+}
+
+void on_continue(int) {
+  const std::int64_t now = monotonic_time();
+  time_stopped += std::max<std::int64_t>(0, now - last_reading.exchange(now));
+}
+
+// Error where stdout, on a full disk say, did not take all that was written to it. That its reader
+// has left, as in `| head`, is none.
+void flush_stdout() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
+  pollfd reader{STDOUT_FILENO, 0, 0};
+  if (poll(&reader, 1, 0) == 1 && (reader.revents & (POLLERR | POLLHUP)) != 0) return;
+  throw Error("cannot write to stdout: free some space, or write elsewhere");
 }
 
 constexpr const char* kSpins = "10000";  // some microseconds
@@ -42,7 +65,8 @@ constexpr const char* kSpins = "10000";  // some microseconds
 
 void add_common_options(CLI::App& command, CommonOptions& options) {
   add_device_options(command, options);
-  command.add_option("--seed", options.seed, "Keys every random draw");
+  command.add_option("--seed", options.seed,
+                     fmt::format("Keys every random draw (default {})", kDefaultSeed));
 }
 
 void add_device_options(CLI::App& command, CommonOptions& options) {
@@ -58,6 +82,12 @@ void add_device_options(CLI::App& command, CommonOptions& options) {
       ->capture_default_str();
 }
 
+void add_checkpoint_option(CLI::App& command, std::string& checkpoint, const std::string& help) {
+  command.add_option("--checkpoint", checkpoint, help)
+      ->type_name("best|last|STEP")
+      ->capture_default_str();
+}
+
 Device apply(const CommonOptions& options) {
   set_threads(options.threads);
   return make_device(options.device, options.dtype);
@@ -67,10 +97,14 @@ int run_app(CLI::App& app, int argc, char** argv) {
   const std::string program = app.get_name();
   try {
     refuse_negatives(app);
-    app.parse(argc, argv);
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::Success& asked) {  // --help, --version
+      app.exit(asked);
+    }
+    flush_stdout();
     return 0;
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     fmt::print(stderr, "{}: {}\n", program, explain(app, error));
     return 2;
   } catch (const InputError& error) {
@@ -88,9 +122,13 @@ int run_app(CLI::App& app, int argc, char** argv) {
 
 void wait_briefly(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
-  // OpenMP reads its environment when it is loaded, before main.
-  setenv("GOMP_SPINCOUNT", kSpins, 1);
-  execv("/proc/self/exe", argv);  // where that fails, the program goes on as it is
+  // By its own path, not by /proc's: the system names a process, for pgrep, by the last part.
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  // OpenMP reads its environment when it is loaded, before main. Where it cannot be set, the
+  // program would restart for ever.
+  if (error || setenv("GOMP_SPINCOUNT", kSpins, 1) != 0) return;
+  execv(program.c_str(), argv);  // where that fails, the program goes on as it is
 }
 
 std::string duration(double seconds) {
@@ -107,6 +145,23 @@ std::string grouped(std::int64_t number) {
     digits.insert(static_cast<std::size_t>(at), ",");
   }
   return digits;
+}
+
+double running_seconds() {
+  for (;;) {
+    const std::int64_t before = time_stopped, now = monotonic_time();
+    last_reading = now;
+    // Else a stop came in between.
+    if (time_stopped == before) return static_cast<double>(now - before) * 1e-9;
+  }
+}
+
+void leave_out_stops() {
+  running_seconds();  // a first reading
+  struct sigaction action {};
+  action.sa_handler = on_continue;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGCONT, &action, nullptr);
 }
 
 void catch_interrupts() {

@@ -32,6 +32,8 @@ constexpr const char* kFooter =
     "  masque compare study --study --data tinyshakespeare.txt --epochs 1,4,16\n"
     "Interrupted, the same command goes on where it was; masque compare out alone does too.";
 
+constexpr double kYear = 366 * 24 * 3600.0;  // in seconds
+
 struct CompareOptions {
   std::string out, data, preset, budget, judge;
   std::vector<std::uint64_t> seeds;
@@ -70,25 +72,43 @@ double parse_duration(const std::string& text) {
   if (!(seconds > 0) || !std::isfinite(seconds)) {
     throw InputError(fmt::format("--budget {}: give a time such as 90s, 15m, 2h or 1h30m", text));
   }
+  if (seconds > kYear) throw InputError(fmt::format("--budget {}: give at most a year", text));
   return seconds;
+}
+
+// A word as a shell reads it whole.
+std::string as_word(const std::string& word) {
+  constexpr const char* kPlain =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./,=:+-";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
+  std::string result = "'";
+  for (const char character : word) {
+    result += character == '\'' ? std::string("'\\''") : std::string(1, character);
+  }
+  return result + "'";
+}
+
+std::vector<std::string> as_words(std::vector<std::string> words) {
+  for (std::string& word : words) word = as_word(word);
+  return words;
 }
 
 // What was typed, as it can be typed again.
 std::string command_line(const CompareOptions& options) {
-  std::string line = fmt::format("masque compare {}", options.out);
+  std::string line = fmt::format("masque compare {}", as_word(options.out));
   const auto add = [&](const char* flag, const std::string& value) {
     if (!value.empty()) line += fmt::format(" {} {}", flag, value);
   };
   if (options.study) line += " --study";
-  add("--data", options.data);
+  add("--data", options.data.empty() ? "" : as_word(options.data));
   add("--tokenizer", options.tokenizer);
   add("--preset", options.preset);
   add("--seeds", fmt::format("{}", fmt::join(options.seeds, ",")));
   add("--budget", options.budget);
   if (options.trials) add("--trials", std::to_string(*options.trials));
-  add("--set", fmt::format("{}", fmt::join(options.sets, " ")));
-  add("--runs", fmt::format("{}", fmt::join(options.runs, " ")));
-  add("--judge", options.judge);
+  add("--set", fmt::format("{}", fmt::join(as_words(options.sets), " ")));
+  add("--runs", fmt::format("{}", fmt::join(as_words(options.runs), " ")));
+  add("--judge", options.judge.empty() ? "" : as_word(options.judge));
   add("--without", fmt::format("{}", fmt::join(options.without, ",")));
   add("--fractions", fmt::format("{}", fmt::join(options.fractions, ",")));
   add("--epochs", fmt::format("{}", fmt::join(options.epochs, ",")));
@@ -145,7 +165,7 @@ Plan settle_plan(const CompareOptions& options, const Device& device) {
       throw InputError(
           fmt::format("{} holds another comparison, \"{}\": go on with it by masque compare {}, or "
                       "name another folder",
-                      options.out, plan.command, options.out));
+                      options.out, plan.command, as_word(options.out)));
     }
     return plan;
   }
@@ -183,12 +203,12 @@ void describe(const Plan& plan) {
 int compare(const CompareOptions& options) {
   const Device device = apply(options.common);
   const Plan plan = settle_plan(options, device);
-  describe(plan);
   Comparison comparison(options.out, plan, device);
+  describe(plan);
   const int code = comparison.go();
   report_folder(options.out);
   if (code != 0) {
-    fmt::print(stderr, "interrupted; go on with: masque compare {}\n", options.out);
+    fmt::print(stderr, "interrupted; go on with: masque compare {}\n", as_word(options.out));
   }
   return code;
 }

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "apps/flags.h"
+#include "kernels/backend.h"
 #include "models/checkpoint.h"
 #include "models/config.h"
 
@@ -155,8 +156,12 @@ Place read_words(const CLI::App& app, const std::vector<std::string>& words) {
 Lines steps_in(const Place& place) {
   Lines steps;
   if (place.positionals.empty()) return steps;
-  for (const std::int64_t step : RunFolder(place.positionals.front()).steps()) {
-    steps.push_back(std::to_string(step));
+  try {
+    for (const std::int64_t step : RunFolder(place.positionals.front()).steps()) {
+      steps.push_back(std::to_string(step));
+    }
+  } catch (const Error&) {
+    // A folder that cannot be read has nothing to offer.
   }
   return steps;
 }

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
 #include <memory>
 #include <system_error>
 
@@ -12,6 +11,7 @@
 #include "apps/flags.h"
 #include "apps/own_text.h"
 #include "kernels/backend.h"
+#include "models/files.h"
 #include "models/source.h"
 
 namespace masque {
@@ -51,17 +51,13 @@ void synth(const SynthOptions& options) {
     throw InputError(
         fmt::format("{} exists: name another file, or overwrite it with --force", options.out));
   }
-  if (file.has_parent_path()) fs::create_directories(file.parent_path(), error);
   const Source source;
-  const fs::path temporary = options.out + ".part";
-  std::ofstream stream(temporary, std::ios::binary);
-  stream << first_turns(source, options);
-  stream.close();
-  if (stream) fs::rename(temporary, file, error);
-  if (!stream || error) {
-    fs::remove(temporary, error);
-    throw Error(
-        fmt::format("cannot write {}: name a file in a folder that can be written", options.out));
+  const std::string text = first_turns(source, options);
+  try {
+    if (file.has_parent_path()) make_folder(file.parent_path());
+    write_file(file, text);
+  } catch (const Error& failure) {
+    throw Error(fmt::format("{}; or name a file elsewhere", failure.what()));
   }
   fmt::print("{}: {} characters of synthetic play dialogue, seed {}\n", options.out,
              grouped(options.characters), options.seed);

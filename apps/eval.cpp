@@ -27,7 +27,6 @@ constexpr const char* kFooter =
     "  masque eval runs/llada --estimator chain --order max_prob --windows 64\n"
     "  masque eval runs/llada --estimator mixture --draws 16 --windows 64\n"
     "  masque eval runs/ar --data another.txt --split all --json";
-constexpr std::uint64_t kDefaultSeed = 1;
 constexpr double kSecondsPerLine = 10;  // of progress, off a terminal
 constexpr std::int64_t kChainOrders = 4, kMixtureOrders = 16;
 constexpr std::int64_t kManyForwards = 10000;  // of a sequence, to be told beforehand
@@ -213,12 +212,8 @@ void evaluate(const EvalOptions& options) {
   how.seed = options.common.seed.value_or(kDefaultSeed);
   how.draws = plan.draws;
   how.start_token = config.training.start_token;
-  const auto count = static_cast<std::int64_t>(text.tokens.size());
-  const bool context_first = plan.exact() && !how.start_token;
   const std::vector<Window> windows =
-      subset(context_first ? cover_with_context(count, config.model.context)
-                           : cover(count, config.model.context),
-             options.windows);
+      subset(windows_for(config, static_cast<std::int64_t>(text.tokens.size())), options.windows);
   const std::vector<std::uint8_t> excluded = run.tokenizer.excluded();
 
   EvalReport report;
@@ -271,9 +266,7 @@ void add_eval_command(CLI::App& app) {
   takes_one_of(command->add_option("--split", options->split, "Part of the text, or all of it"),
                {"train", "val", "test", "all"})
       ->capture_default_str();
-  command->add_option("--checkpoint", options->checkpoint, "Least loss on val, newest, or a step")
-      ->type_name("best|last|STEP")
-      ->capture_default_str();
+  add_checkpoint_option(*command, options->checkpoint);
   takes_one_of(
       command->add_option(
           "--estimator", options->estimator,

@@ -37,8 +37,7 @@ void refuse_negatives(CLI::App& app) {
     if (option->get_type_name() != "UINT") continue;
     option->check([option](const std::string& value) {
       if (value.empty() || value[0] != '-') return std::string();
-      throw InputError(
-          fmt::format("{} {}: must be a whole number from 0", name_of(*option), value));
+      throw InputError(fmt::format("{} {}: must be {}", name_of(*option), value, kind_of(*option)));
     });
   }
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
@@ -76,6 +75,14 @@ std::vector<std::string> names_of(const CLI::Option& option) {
   for (const std::string& name : option.get_snames()) names.push_back("-" + name);
   for (const std::string& name : option.get_lnames()) names.push_back("--" + name);
   return names;
+}
+
+std::string kind_of(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  if (type == "INT") return "a whole number";
+  if (type == "UINT") return "a whole number from 0";
+  if (type == "FLOAT") return "a number";
+  return type;
 }
 
 std::vector<std::string> words_of(const CLI::Option& option) {

@@ -35,6 +35,8 @@ std::string path_of(const CLI::App& app);
 std::string name_of(const CLI::Option& option);
 // "-h" and "--help"
 std::vector<std::string> names_of(const CLI::Option& option);
+// What it takes: "a whole number", or the type's name.
+std::string kind_of(const CLI::Option& option);
 // What may stand for it, where its type is a list of words.
 std::vector<std::string> words_of(const CLI::Option& option);
 

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "apps/run_log.h"
+#include "models/transformer.h"
 
 namespace masque {
 namespace {
@@ -38,7 +38,7 @@ struct Facts {
 
 std::string many_epochs(const Facts& run) {
   const double epochs = run.tokens / run.train;
-  const auto parameters = static_cast<double>(parameter_count(run.model));
+  const auto parameters = static_cast<double>(Transformer::parameter_count(run.model));
   if (run.model.dropout > 0 || epochs <= (run.ar() ? kRepeatsOfAr : kRepeatsOfLlada) ||
       parameters < kRoom * run.train) {
     return "";

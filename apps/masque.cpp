@@ -63,6 +63,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   masque::wait_briefly(argv);
+  masque::leave_out_stops();
   const int failure = masque::run_app(app, argc, argv);
   return failure != 0 ? failure : exit_code;
 }

@@ -70,7 +70,10 @@ ProgramResult run_program(const std::vector<std::string>& arguments,
   }
   ::close(pipe_ends[0]);
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  while (::waitpid(child, &status, 0) < 0) {
+    if (errno == EINTR) continue;
+    // Where SIGCHLD is ignored: how the program ended is not known.
+    throw Error(fmt::format("cannot wait for {}: {}", arguments[0], std::strerror(errno)));
   }
   result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return result;

@@ -14,7 +14,7 @@ struct ProgramResult {
 };
 
 // Runs arguments[0], found on PATH, to its end; input: what it reads from stdin, where given. Error
-// where it cannot be started.
+// where it cannot be started, or waited for.
 ProgramResult run_program(const std::vector<std::string>& arguments,
                           std::optional<std::string_view> input = {});
 

@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kWidestBar = 24, kNarrowestBar = 8;
 constexpr std::size_t kFreeColumns = 3;       // at the end: the last, and a ^C echoed there
 constexpr const char* kEraseRest = "\033[K";  // of the row, from the cursor on
-constexpr auto kBetweenDraws = std::chrono::milliseconds(100);
+constexpr double kBetweenDraws = 0.1;         // seconds
 
 std::atomic<bool> status_stands = false;
 
@@ -51,7 +51,7 @@ Progress::Progress(std::int64_t total, std::int64_t done)
     : total_(total),
       first_(done),
       terminal_(is_terminal(STDERR_FILENO)),
-      start_(std::chrono::steady_clock::now()),
+      start_(running_seconds()),
       last_draw_(start_) {}
 
 Progress::~Progress() {
@@ -61,7 +61,7 @@ Progress::~Progress() {
 }
 
 double Progress::seconds() const {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  return running_seconds() - start_;
 }
 
 std::string Progress::eta(std::int64_t done) const {
@@ -72,7 +72,7 @@ std::string Progress::eta(std::int64_t done) const {
 
 void Progress::update(std::int64_t done, const std::string& note) {
   if (!terminal_) return;
-  const auto now = std::chrono::steady_clock::now();
+  const double now = running_seconds();
   if (!status_.empty() && done < total_ && now - last_draw_ < kBetweenDraws) return;
   last_draw_ = now;
   const std::string words = fmt::format("{}/{}  ETA {}  {}", done, total_, eta(done), note);

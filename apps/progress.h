@@ -2,7 +2,6 @@
 // whatever lines the caller prints.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -24,13 +23,13 @@ class Progress {
   bool on_terminal() const { return terminal_; }
   // "3m12s" from here to the end at the rate so far.
   std::string eta(std::int64_t done) const;
-  double seconds() const;
+  double seconds() const;  // since it was made, less those for which the process was stopped
 
  private:
   std::int64_t total_, first_;
   bool terminal_;
-  std::string status_;  // that stands there; empty: none
-  std::chrono::steady_clock::time_point start_, last_draw_;
+  std::string status_;        // that stands there; empty: none
+  double start_, last_draw_;  // running_seconds()
 };
 
 // A bar of done/total and the words behind it in fewer than `columns`: the bar gets what they

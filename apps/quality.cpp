@@ -24,7 +24,7 @@ constexpr const char* kFooter =
     "  masque quality runs/llada runs/ar --data tinyshakespeare.txt --judge runs/ar-2\n"
     "  masque quality runs/llada --judge runs/ar --strategies ancestral --steps 8,16,32,64 --json\n"
     "  masque quality runs/llada --data synth.txt --source --oracle --steps 1,4,16,64";
-constexpr std::uint64_t kDefaultSeed = 1;
+constexpr std::int64_t kLengthWithoutRuns = 64;  // the default
 
 struct QualityCommand {
   std::vector<std::string> runs, strategies = {"ancestral", "low_confidence"};
@@ -151,8 +151,12 @@ QualityText read_text_of(const QualityCommand& command, const Runs& runs) {
 
 std::int64_t choose_length(const QualityCommand& command, const Runs& runs) {
   const std::vector<const Run*> all = runs.all();
-  constexpr std::int64_t kDefault = 64;  // without runs
-  std::int64_t context = all.empty() ? command.length.value_or(kDefault) : INT64_MAX;
+  if (all.empty()) {
+    const std::int64_t length = command.length.value_or(kLengthWithoutRuns);
+    if (length < 1) throw InputError(fmt::format("--length {}: give at least 1", length));
+    return length;
+  }
+  std::int64_t context = INT64_MAX;
   for (const Run* run : all) context = std::min(context, run->config.model.context);
   const std::int64_t length = command.length.value_or(context);
   if (length < 1 || length > context) {
@@ -275,11 +279,8 @@ void add_quality_command(CLI::App& app) {
       ->allow_extra_args(false);  // what follows is a RUN
   command->add_option("--temperature", options->temperature, "0: the most probable token")
       ->capture_default_str();
-  command
-      ->add_option("--checkpoint", options->checkpoint,
-                   "Of the runs: least loss on val, newest, or a step")
-      ->type_name("best|last|STEP")
-      ->capture_default_str();
+  add_checkpoint_option(*command, options->checkpoint,
+                        "Of the runs: least loss on val, newest, or a step");
   command->add_flag("--source", options->source,
                     "The source of masque data synth judges too; for text that it wrote");
   command->add_flag("--oracle", options->oracle,

@@ -9,6 +9,7 @@
 #include "apps/json.h"
 #include "core/check.h"
 #include "models/device_sampler.h"
+#include "models/generate_text.h"
 
 namespace masque {
 namespace {
@@ -31,15 +32,14 @@ Json by_order(const std::array<double, SampleQuality::kOrders>& values) {
 
 // [START], or a line break, which the caller cuts off again.
 Ids first_ids(const Run& run) {
-  if (run.config.training.start_token) return {Tokenizer::kStart};
-  const auto line_break = run.tokenizer.line_break();
-  if (!line_break) {
+  const std::optional<std::int32_t> first = first_token(run.config.training, run.tokenizer);
+  if (!first) {
     throw InputError(fmt::format(
         "{}: the run has no [START] and its text no line break to begin from: train with "
         "start_token=true",
         run.folder.path().string()));
   }
-  return {*line_break};
+  return {*first};
 }
 
 // Forwards of all texts, each one's own.

@@ -206,19 +206,4 @@ std::string val_text(const RunConfig& config) {
                      config.training.val_fraction);
 }
 
-std::int64_t parameter_count(const ModelConfig& model) {
-  // In doubles, so that no config.json makes it overflow; exact to 9e15.
-  const auto C = static_cast<double>(model.width), F = static_cast<double>(model.mlp_width);
-  const auto layers = static_cast<double>(model.layers);
-  const double bias = model.bias ? 1 : 0;
-  const double norm = model.norm == "layernorm" ? (1 + bias) * C : C;
-  const auto linear = [&](double out, double in) { return out * (in + bias); };
-  const double block = 2 * norm + linear(3 * C, C) + linear(C, C) +
-                       linear(model.mlp == "swiglu" ? 2 * F : F, C) + linear(C, F);
-  const double embeddings =
-      static_cast<double>(model.vocab_size) * C * (model.tied ? 1 : 2) +
-      (model.position == "learned" ? static_cast<double>(model.context) : 0) * C;
-  return static_cast<std::int64_t>(std::min(embeddings + layers * block + norm, 9e15));
-}
-
 }  // namespace masque

@@ -53,6 +53,4 @@ std::vector<std::filesystem::path> find_runs(const std::filesystem::path& root);
 std::string val_windows(const RunConfig& config);
 std::string val_text(const RunConfig& config);
 
-std::int64_t parameter_count(const ModelConfig& model);
-
 }  // namespace masque

@@ -19,6 +19,7 @@
 #include "apps/run_log.h"
 #include "apps/table.h"
 #include "kernels/backend.h"
+#include "models/transformer.h"
 
 namespace masque {
 namespace {
@@ -134,7 +135,7 @@ void print_rows(const std::vector<Row>& rows) {
       }));
   add(names, "", "state", [](const Row& row) { return std::string(row.state()); });
   add(columns, "para-", "meters", configured([](const RunConfig& config) {
-        return report::compact(static_cast<double>(parameter_count(config.model)));
+        return report::compact(static_cast<double>(Transformer::parameter_count(config.model)));
       }));
   add(columns, "layers", "x width", configured([](const RunConfig& config) {
         return fmt::format("{} x {}", config.model.layers, config.model.width);
@@ -232,7 +233,7 @@ Json to_json(const Row& row) {
   if (log.config) {
     json["objective"] = name_of(log.config->model.objective);
     json["bound"] = row.ar() ? "exact" : "upper";
-    json["parameters"] = parameter_count(log.config->model);
+    json["parameters"] = Transformer::parameter_count(log.config->model);
     json["planned_steps"] = log.config->training.steps;
     json["config"] = masque::to_json(*log.config);
   }

@@ -30,7 +30,6 @@ constexpr const char* kFooter =
     "  masque sample runs/llada --prompt \"ROMEO:\" --html romeo.html\n"
     "  masque sample runs/ar --prompt \"ROMEO:\" --temperature 0.8 --length 100 --json\n"
     "  masque sample runs/ar --interactive";
-constexpr std::uint64_t kDefaultSeed = 1;
 
 struct SampleCommand {
   std::string run, checkpoint = "best", html;
@@ -119,9 +118,7 @@ void add_sample_command(CLI::App& app) {
                                   "Text with blanks (_) to fill; llada only")
                      ->excludes(prompt);
   add_settings(*command, request);
-  command->add_option("--checkpoint", options->checkpoint, "Least loss on val, newest, or a step")
-      ->type_name("best|last|STEP")
-      ->capture_default_str();
+  add_checkpoint_option(*command, options->checkpoint);
   command->add_flag_function(
       "--watch,!--no-watch", [options](std::int64_t times) { options->watch = times > 0; },
       "Show the steps, in place on a terminal (default: where stdout is one)");

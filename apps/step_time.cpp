@@ -1,7 +1,8 @@
 #include "apps/step_time.h"
 
 #include <algorithm>
-#include <chrono>
+
+#include "apps/common.h"
 
 namespace masque {
 namespace {
@@ -34,10 +35,10 @@ double seconds_per_step(Trainer& trainer) {
   StepTime time;
   double seconds = 0;
   while (!time.known() && trainer.steps_done() < trainer.steps()) {
-    const auto start = std::chrono::steady_clock::now();
+    const double start = running_seconds();
     trainer.step();
     trainer.metrics();  // waits
-    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    seconds = running_seconds() - start;
     time.note(seconds);
   }
   return time.seconds() > 0 ? time.seconds() : seconds;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -94,7 +93,7 @@ int TrainingRun::go() {
   catch_interrupts();
   catch_save_requests();
   while (trainer_.steps_done() < training.steps && interrupt_signal() == 0) {
-    const auto start = std::chrono::steady_clock::now();
+    const double start = running_seconds();
     trainer_.step();
     writer_.poll();
     const std::int64_t step = trainer_.steps_done();
@@ -107,8 +106,7 @@ int TrainingRun::go() {
     // Waits for a GPU, so there only now and then.
     const bool looks = any_due || save_requested_ || !on_gpu(device_) || !step_time_.known();
     if (looks) metrics_ = trainer_.metrics();
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double seconds = running_seconds() - start;
     step_seconds_ += seconds;
     if (looks) {
       const LossWatch::Verdict verdict = watch_.note(step, metrics_);
@@ -185,7 +183,7 @@ void TrainingRun::go_back(LossWatch::Verdict verdict) {
   if (step > furthest_step_) times_back_ = 0;
   furthest_step_ = std::max(furthest_step_, step);
   if (++times_back_ > kMostTimesBack) {
-    throw Error(
+    throw Diverged(
         fmt::format("diverged at step {}: {}, {} times; {}", step, what, times_back_, mend));
   }
   writer_.finish();
@@ -193,8 +191,8 @@ void TrainingRun::go_back(LossWatch::Verdict verdict) {
   try {
     good = folder_.go_back_to(watch_.good_step());
   } catch (const InputError&) {
-    throw Error(fmt::format("diverged at step {}: {}, and there is no checkpoint before it; {}",
-                            step, what, mend));
+    throw Diverged(fmt::format("diverged at step {}: {}, and there is no checkpoint before it; {}",
+                               step, what, mend));
   }
   trainer_.go_back(good);
   watch_.went_back(trainer_.steps_done());

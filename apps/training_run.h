@@ -9,6 +9,7 @@
 #include "apps/common.h"
 #include "apps/run_events.h"
 #include "apps/step_time.h"
+#include "kernels/backend.h"
 #include "models/checkpoint.h"
 #include "models/checkpoint_writer.h"
 #include "models/config.h"
@@ -18,6 +19,12 @@
 #include "models/trainer.h"
 
 namespace masque {
+
+// The numbers of a training go wrong again and again.
+class Diverged : public Error {
+ public:
+  using Error::Error;
+};
 
 class TrainingRun {
  public:
@@ -31,7 +38,7 @@ class TrainingRun {
   void reopen();  // an old one: drops what metrics.jsonl says of steps after the trainer's
   // Trains to the last step; 0, or 130 or 143 when interrupted, saved either way. SIGUSR1 saves and
   // goes on. What cannot be written is told of and does not end it; Error where it cannot be saved
-  // at the end, and where the numbers go wrong again and again.
+  // at the end, Diverged where the numbers go wrong again and again.
   int go();
 
  private:

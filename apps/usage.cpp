@@ -69,14 +69,6 @@ const CLI::Option* option_in(const CLI::App& command, std::string text) {
   return command.get_option_no_throw(text.substr(0, text.find_first_of(" :")));
 }
 
-std::string kind_of(const CLI::Option& option) {
-  const std::string type = option.get_type_name();
-  if (type == "INT") return "a whole number";
-  if (type == "UINT") return "a whole number from 0";
-  if (type == "FLOAT") return "a number";
-  return type;
-}
-
 std::string explain_value(const CLI::Option& option) {
   return fmt::format("{} {}: must be {}{}", name_of(option), fmt::join(option.results(), ","),
                      kind_of(option), option.get_delimiter() == '\0' ? "" : ", or some by commas");

@@ -13,8 +13,10 @@
 #include "apps/compare/interrupt.h"
 #include "apps/compare/likelihoods.h"
 #include "apps/compare/results.h"
+#include "apps/compare/training.h"
 #include "apps/compare/writing.h"
 #include "apps/quality_rows.h"
+#include "apps/training_run.h"
 #include "models/files.h"
 #include "models/run.h"
 
@@ -45,6 +47,13 @@ std::int64_t ablation_draws(std::int64_t draws) {
   return std::max<std::int64_t>(2, draws / 8 * 2);
 }
 
+// describe(device); of a CPU only its type: "cpu f32".
+std::string place_of(const std::string& device) {
+  if (device.rfind("cpu ", 0) != 0) return device;
+  const std::string type = device.substr(0, device.find(','));
+  return "cpu" + type.substr(type.rfind(' '));
+}
+
 // Of everything that makes a run what it is, but its seed and where the text lies. FNV-1a.
 std::string config_hash(Json config) {
   config.at("training").erase("seed");
@@ -67,6 +76,7 @@ Comparison::Comparison(fs::path folder, Plan plan, Device device)
       started_(now()) {
   const Json clock = parts_.read(kClock);
   if (!clock.is_null()) seconds_before_ = clock.at("seconds");
+  require_same_setting();
 }
 
 double Comparison::seconds() const {
@@ -83,7 +93,7 @@ fs::path Comparison::folder_of(const PlannedRun& run) const {
 
 std::vector<std::string> Comparison::tuned(ObjectiveKind objective) const {
   const Json tuning = parts_.read(kTuning);
-  if (tuning.is_null()) return {};
+  if (!tuning.contains(name_of(objective))) return {};  // no trials, or none that went well
   return tuning.at(name_of(objective)).at("set");
 }
 
@@ -114,6 +124,19 @@ void Comparison::write_results() {
   write_file(folder_ / "results.json", results.dump(1) + "\n");
 }
 
+// What was begun on one device and in one type is not gone on with in another: its likelihoods
+// would not be comparable. Another number of threads, or another CPU, is no matter.
+void Comparison::require_same_setting() const {
+  const Json& setting = parts_.read(kSetting);
+  if (!setting.contains("environment") || missing_parts(plan_, parts_).empty()) return;
+  const std::string then = place_of(setting.at("environment").value("device", ""));
+  const std::string now = place_of(describe(device_));
+  if (then.empty() || then == now) return;
+  throw InputError(
+      fmt::format("{} was begun on {}, and this is {}: give --device and --dtype as then",
+                  folder_.string(), then, now));
+}
+
 void Comparison::setting() {
   part(kSetting, "", [&] { return setting_of(plan_, texts_, device_); });
 }
@@ -128,9 +151,16 @@ void Comparison::train(const PlannedRun& run) {
                               run.setting.empty() ? "" : fmt::format(": {}", run.setting));
   part(run_part(run), what, [&] {
     if (!run.given) {
-      const int code =
-          train_or_resume(folder_of(run), config_of(plan_, run, keys), texts_.text, device_);
-      if (code != 0) throw Interrupted{code - 128};
+      try {
+        const int code =
+            train_or_resume(folder_of(run), config_of(plan_, run, keys), texts_.text, device_);
+        if (code != 0) throw Interrupted{code - 128};
+      } catch (const Diverged& diverged) {
+        // Of the others one may fail: it says so in `missing`.
+        if (run.role == RunRole::headline || run.role == RunRole::judge) throw;
+        fmt::print(stderr, "{} is left out: {}\n", run.id, diverged.what());
+        return Json{{"skipped", diverged.what()}};
+      }
     }
     Json facts = run_facts(folder_of(run));
     const RunConfig config = load_config(RunFolder(folder_of(run)));
@@ -153,6 +183,8 @@ void Comparison::trials() {
     if (run.role != RunRole::trial) continue;
     train(run);
     const Json facts = parts_.read(run_part(run));
+    // A trial that diverged, or has no finite loss on val, wins nothing.
+    if (!facts.contains("best_val") || !facts.at("best_val").is_number()) continue;
     Json& chosen = best[name_of(run.objective)];
     if (chosen.is_null() || facts.at("best_val") < chosen.at("best_val")) {
       chosen = {{"set", run.set}, {"setting", run.setting}, {"best_val", facts.at("best_val")}};
@@ -258,6 +290,14 @@ void Comparison::train_and_score(const PlannedRun& run) {
     return;
   }
   train(run);
+  const Json& trained = parts_.read(run_part(run));
+  if (trained.contains("skipped")) {
+    if (!parts_.has(likelihood_part(run))) {
+      parts_.write(likelihood_part(run), {{"skipped", trained.at("skipped")}});
+      write_results();
+    }
+    return;
+  }
   likelihoods(run);
 }
 

@@ -21,6 +21,7 @@ class Comparison {
   int go();
 
  private:
+  void require_same_setting() const;
   void setting();
   void trials();
   void train(const PlannedRun& run);

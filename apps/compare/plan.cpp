@@ -11,7 +11,7 @@
 #include "apps/compare/plan_evaluation.h"
 #include "apps/compare/plan_runs.h"
 #include "apps/compare/study.h"
-#include "apps/compare/training.h"
+#include "apps/compare/texts.h"
 #include "apps/compare/variations.h"
 #include "apps/own_text.h"
 #include "apps/presets.h"
@@ -34,6 +34,7 @@ constexpr double kTrainingShare = 0.6;
 constexpr double kAblationPart = 1.0 / 3;
 constexpr std::int64_t kLeastAblationSteps = 200;
 constexpr std::int64_t kLeastSteps = 50;
+constexpr double kMostSteps = 1e12;
 constexpr std::int64_t kEvaluations = 16, kAblationEvaluations = 4;  // on val, a run
 
 // What a step takes here.
@@ -102,7 +103,8 @@ void set_steps(Plan& plan, const RunConfig& llada, const Pace& pace) {
   if (plan.budget_seconds > 0) {
     const double budget = kTrainingShare * plan.budget_seconds;
     const auto affordable = [&] {
-      return static_cast<std::int64_t>(budget / seconds_of_a_headline_step(plan, pace));
+      return static_cast<std::int64_t>(
+          std::min(budget / seconds_of_a_headline_step(plan, pace), kMostSteps));
     };
     steps = affordable();
     if (static_cast<double>(steps) * kAblationPart < static_cast<double>(kLeastAblationSteps)) {
@@ -127,6 +129,16 @@ void set_steps(Plan& plan, const RunConfig& llada, const Pace& pace) {
 std::string preset_of(const PlanRequest& request) {
   if (!request.preset.empty()) return request.preset;
   return request.study ? "tiny" : "quick";
+}
+
+// Both objectives must score the same tokens in the same windows.
+void require_start(const PlanRequest& request) {
+  const std::string name = preset_of(request);
+  if (base_config(name, ObjectiveKind::ar, request.set).training.start_token) return;
+  throw InputError(fmt::format(
+      "--preset {}: trains AR without [START], so its windows are others than LLaDA's: add --set "
+      "start_token=true",
+      name));
 }
 
 CompareText read_text_of(const PlanRequest& request, const std::string& data) {
@@ -244,6 +256,7 @@ Plan make_plan(const PlanRequest& request, const Device& device) {
   if (request.trials < 0 || request.trials > most) {
     throw InputError(fmt::format("--trials {}: give 0 to {}", request.trials, most));
   }
+  if (request.runs.empty()) require_start(request);
   Plan plan;
   plan.command = request.command;
   plan.data = fs::absolute(find_data(request.data)).string();

@@ -27,7 +27,9 @@ constexpr std::int64_t kOtherOrders = 3;  // the chosen one; twice as many on va
 // `tokens` a unit, as many units as fit, between least and most.
 std::int64_t affordable(double seconds, double tokens_per_second, double tokens, std::int64_t least,
                         std::int64_t most) {
-  return std::clamp(static_cast<std::int64_t>(seconds * tokens_per_second / tokens), least, most);
+  const double units = std::clamp(seconds * tokens_per_second / tokens, static_cast<double>(least),
+                                  static_cast<double>(most));
+  return static_cast<std::int64_t>(units);
 }
 
 // Windows and draws of nelbo for these seconds a run. rate: tokens a second. Of a text too long for

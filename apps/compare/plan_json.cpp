@@ -111,18 +111,22 @@ Json to_json(const Plan& plan) {
 
 Plan read_plan(const std::filesystem::path& file) {
   Plan plan;
+  const std::string text = read_text(file);
   const auto refuse = [&](const std::string& reason) {
     throw InputError(fmt::format("{} is no plan of a comparison ({}): name another folder",
                                  file.string(), reason));
   };
   try {
-    const Json json = Json::parse(read_text(file));
+    const Json json = Json::parse(text);
     plan_fields(plan, Read{json});
   } catch (const Json::parse_error& error) {
     refuse(fmt::format("it is not JSON at its byte {}", error.byte));
   } catch (const Json::exception& error) {
     refuse(error.what());
+  } catch (const InputError& error) {  // a role or an objective
+    refuse(error.what());
   }
+  if (plan.runs.empty()) refuse("it has no runs");
   return plan;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "apps/compare/variations.h"
@@ -83,11 +84,22 @@ std::vector<PlannedRun> given_runs(const PlanRequest& request, std::int64_t toke
     if (runs.back().objective != ObjectiveKind::ar) {
       throw InputError(fmt::format("--judge {}: is a llada run: give an ar run", request.judge));
     }
+    const RunConfig judge = load_config(RunFolder(request.judge));
     for (const PlannedRun& run : runs) {
-      if (run.role == RunRole::headline && run.folder == runs.back().folder) {
+      if (run.role != RunRole::headline) continue;
+      if (fs::equivalent(run.folder, runs.back().folder)) {
         throw InputError(
             fmt::format("--judge {}: is one of the compared runs: give an ar run of another seed",
                         request.judge));
+      }
+      // One that was trained just as a run was has its weights.
+      const RunConfig config = load_config(RunFolder(run.folder));
+      if (config.training.seed == judge.training.seed &&
+          to_json(config)["model"] == to_json(judge)["model"]) {
+        throw InputError(
+            fmt::format("--judge {}: has the model and the seed ({}) of {}: give an ar run of "
+                        "another seed",
+                        request.judge, judge.training.seed, run.folder));
       }
     }
   }

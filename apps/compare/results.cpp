@@ -40,14 +40,14 @@ std::optional<WindowNats> windows_of(const Parts& parts, const PlannedRun& run,
   return windows_from(part.at("windows").at(key));
 }
 
-// One row of the headline: an estimator of one objective, over seeds. begins: of the windows; empty
-// for all that the estimator has.
+// One row of the headline: an estimator of one objective, over seeds.
 struct Row {
   ObjectiveKind objective;
   std::string key, estimator, bound;
   Json order;
 };
 
+// begins: of the windows; empty for all that the estimator has.
 Json headline_row(const Plan& plan, const Parts& parts, const Row& row,
                   const std::vector<std::int64_t>& begins) {
   std::vector<double> by_seed;
@@ -302,7 +302,7 @@ Json make_results(const Plan& plan, const Parts& parts) {
   Json results = {{"format", 1}, {"command", plan.command}};
   results.update(parts.read(kSetting));
   std::vector<std::string> missing = missing_parts(plan, parts);
-  // What was skipped for lack of time is there, and says so.
+  // What was skipped, for lack of time or as it diverged, is there, and says so.
   for (const PlannedRun& run : plan.runs) {
     const Json& part = parts.read(run_part(run));
     if (part.is_object() && part.contains("skipped")) {

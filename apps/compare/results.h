@@ -19,7 +19,7 @@ std::string likelihood_part(const PlannedRun& run);  // on the test split
 constexpr const char* kSetting = "setting";
 constexpr const char* kOrder = "order";      // of best_orders
 constexpr const char* kQuality = "quality";  // {"quality", "samples", "viewer"}
-constexpr const char* kTuning = "tuning";    // {"llada": keys, "ar": keys}
+constexpr const char* kTuning = "tuning";    // by objective {"set", "setting", "best_val"}
 
 // Parts that the plan has and that are not there.
 std::vector<std::string> missing_parts(const Plan& plan, const Parts& parts);

@@ -15,6 +15,8 @@
 namespace masque {
 namespace {
 
+constexpr std::size_t kMostFractions = 6;  // report/report.css shows no more
+
 std::int64_t steps_for(std::int64_t epochs, double tokens, const RunConfig& config) {
   const TrainingConfig& training = config.training;
   const auto a_step =
@@ -30,6 +32,10 @@ void check_grid(const PlanRequest& request, const RunConfig& config, std::int64_
         fmt::format("--fractions {}: give shares of the train split above 0 and at "
                     "most 1, each once, such as 0.1,1",
                     fmt::join(request.fractions, ",")));
+  }
+  if (fractions.size() > kMostFractions) {
+    throw InputError(fmt::format("--fractions {}: give at most {}: the report shows no more",
+                                 fmt::join(request.fractions, ","), kMostFractions));
   }
   const std::set<std::int64_t> epochs(request.epochs.begin(), request.epochs.end());
   if (epochs.empty() || epochs.size() != request.epochs.size() || *epochs.begin() < 1) {

@@ -47,9 +47,15 @@ Json finite(double value) {
   return std::isfinite(value) ? Json(value) : Json();
 }
 
+// What is not known is the worst.
+double val_of(const Setting& setting) {
+  const double val = mean_over_seeds(setting.best_val).mean;
+  return std::isnan(val) ? INFINITY : val;
+}
+
 Json row_of(const std::map<std::string, Setting>& settings) {
   const auto best = std::min_element(settings.begin(), settings.end(), [](auto& a, auto& b) {
-    return mean_over_seeds(a.second.best_val).mean < mean_over_seeds(b.second.best_val).mean;
+    return val_of(a.second) < val_of(b.second);
   });
   const Setting& setting = best->second;
   const PlannedRun& run = *setting.first;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "apps/compare/flops.h"
 #include "apps/environment.h"
@@ -47,6 +48,11 @@ RunConfig config_of_first(const Plan& plan) {
 }
 
 }  // namespace
+
+CompareText::CompareText(std::string path, const std::string& kind, const std::string& text)
+    : file(std::move(path)),
+      tokenizer(Tokenizer::make(kind, text)),
+      tokens(tokenizer.encode(text)) {}
 
 CompareTexts::CompareTexts(const Plan& plan) : CompareTexts(plan, config_of_first(plan)) {}
 

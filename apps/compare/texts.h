@@ -2,15 +2,27 @@
 // it before anything is trained.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "apps/compare/likelihoods.h"
 #include "apps/compare/plan.h"
-#include "apps/compare/training.h"
 #include "models/dataset.h"
+#include "models/tokenizer.h"
 
 namespace masque {
+
+// The text that a comparison is about.
+struct CompareText {
+  std::string file;  // or folder
+  Tokenizer tokenizer;
+  std::vector<std::int32_t> tokens;
+
+  CompareText(std::string path, const std::string& kind, const std::string& text);
+  std::int64_t size() const { return static_cast<std::int64_t>(tokens.size()); }
+};
 
 struct CompareTexts {
   CompareText text;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "apps/compare/flops.h"
+#include "apps/compare/texts.h"
 #include "apps/json.h"
 #include "apps/training_run.h"
 #include "models/checkpoint.h"
@@ -37,11 +38,6 @@ double median(std::vector<double> values) {
 }
 
 }  // namespace
-
-CompareText::CompareText(std::string path, const std::string& kind, const std::string& text)
-    : file(std::move(path)),
-      tokenizer(Tokenizer::make(kind, text)),
-      tokens(tokenizer.encode(text)) {}
 
 int train_or_resume(const fs::path& folder, RunConfig config, const CompareText& text,
                     const Device& device) {

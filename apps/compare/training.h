@@ -1,27 +1,15 @@
 // The runs of a comparison: training them, and what their metrics say.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
-#include <string>
-#include <vector>
 
 #include "core/device.h"
 #include "models/config.h"
-#include "models/tokenizer.h"
 
 namespace masque {
 
-// The text that a comparison is about.
-struct CompareText {
-  std::string file;  // or folder
-  Tokenizer tokenizer;
-  std::vector<std::int32_t> tokens;
-
-  CompareText(std::string path, const std::string& kind, const std::string& text);
-  std::int64_t size() const { return static_cast<std::int64_t>(tokens.size()); }
-};
+struct CompareText;
 
 // Trains a run to its last step: from nothing, or from the last checkpoint of an interrupted one.
 // Nothing is done for one that is complete. 0, or 130 or 143 when interrupted, saved either way.

@@ -4,9 +4,11 @@
 #include <cstdlib>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "apps/program.h"
 #include "apps/report/report.h"
+#include "kernels/backend.h"
 
 namespace masque {
 namespace {
@@ -42,8 +44,9 @@ std::string last_line(const std::string& text) {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "masque-pdf-XXXXXX").string();
-    if (mkdtemp(name.data()) != nullptr) path_ = name;
+    std::error_code unknown;  // of a TMPDIR that is no folder
+    std::string name = (fs::temp_directory_path(unknown) / "masque-pdf-XXXXXX").string();
+    if (!unknown && mkdtemp(name.data()) != nullptr) path_ = name;
   }
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
@@ -51,7 +54,7 @@ class TemporaryFolder {
     std::error_code ignored;
     if (!path_.empty()) fs::remove_all(path_, ignored);
   }
-  const fs::path& path() const { return path_; }
+  const fs::path& path() const { return path_; }  // empty where it could not be made
 
  private:
   fs::path path_;
@@ -70,12 +73,23 @@ bool write_pdf(const fs::path& folder) {
   const fs::path page = fs::absolute(folder / "report.html");
   const fs::path pdf = fs::absolute(folder / "report.pdf");
   const TemporaryFolder profile;  // so that a browser that is open does not take the page over
+  if (profile.path().empty()) {
+    fmt::print(stderr, "no report.pdf: cannot make a temporary folder: set TMPDIR\n");
+    return false;
+  }
   std::error_code ignored;
   fs::remove(pdf, ignored);
-  const ProgramResult result =
-      run_program({program, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-                   "--user-data-dir=" + profile.path().string(), "--no-pdf-header-footer",
-                   "--print-to-pdf=" + pdf.string(), page.string()});
+  std::vector<std::string> words = {program, "--headless", "--disable-gpu", "--no-first-run"};
+  if (geteuid() == 0) words.emplace_back("--no-sandbox");  // root has none
+  words.insert(words.end(), {"--user-data-dir=" + profile.path().string(), "--no-pdf-header-footer",
+                             "--print-to-pdf=" + pdf.string(), page.string()});
+  ProgramResult result;
+  try {
+    result = run_program(words);
+  } catch (const Error& error) {
+    fmt::print(stderr, "no report.pdf: {}\n", error.what());
+    return false;
+  }
   if (result.exit_code == 0 && fs::exists(pdf)) return true;
   fmt::print(stderr, "no report.pdf: {} ended with {}: {}\n", program, result.exit_code,
              last_line(result.output));

@@ -19,7 +19,7 @@ struct Point {
   std::string note;                         // shown where the pointer rests
 };
 
-enum class Stroke { none, solid, dashed, faint };
+enum class Stroke { none, solid, dashed };
 
 struct Series {
   std::string name;  // "" : not in the legend

@@ -101,7 +101,7 @@ Forest ablation_forest(const Results& results, const std::vector<Field>& ablatio
   forest.bars = true;
   forest.x_label = "difference to the baseline, nats a token";
   for (const Field& field : ablations) {
-    if (field.flag("baseline")) continue;
+    if (field.flag("baseline") || !field.has("difference")) continue;
     const double difference = field.number("difference");
     forest.rows.push_back({fmt::format("{}: {}", field.text("group"), field.text("setting")),
                            results.run(field).model, difference, field.interval("interval"),
@@ -109,8 +109,6 @@ Forest ablation_forest(const Results& results, const std::vector<Field>& ablatio
   }
   return forest;
 }
-
-}  // namespace
 
 // How far apart the headline's seeds lie, which no interval of one seed holds.
 std::string spread_of_seeds(const Results& results) {
@@ -127,6 +125,8 @@ std::string spread_of_seeds(const Results& results) {
   if (text.empty()) return "what another seed would change is not in them";
   return fmt::format("the headline's seeds alone lie {} apart", text);
 }
+
+}  // namespace
 
 Section ablation_section(const Results& results) {
   Section section{"ablations", "Ablations", {}};

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "apps/report/format.h"
@@ -30,7 +31,9 @@ Results::Results(const nlohmann::json& json) : root_(json, "") {
                     "that wrote it",
                     root_.integer("format"), kFormat));
   }
-  seeds_ = root_["protocol"].numbers("seeds");
+  for (const double seed : root_["protocol"].numbers("seeds")) {
+    if (std::isfinite(seed)) seeds_.insert(static_cast<std::int64_t>(seed));
+  }
   read_runs();
   read_headline();
   read_differences();
@@ -121,12 +124,6 @@ std::string Results::provenance(const std::set<std::int64_t>& seeds) const {
   return fmt::format("{} {}; config {}", seeds.size() == 1 ? "Seed" : "Seeds",
                      seeds.empty() ? "–" : fmt::format("{}", fmt::join(seeds, ", ")),
                      hashes.empty() ? "–" : hashes);
-}
-
-std::string Results::provenance() const {
-  std::set<std::int64_t> seeds;
-  for (const double seed : seeds_) seeds.insert(static_cast<std::int64_t>(seed));
-  return provenance(seeds);
 }
 
 }  // namespace masque::report

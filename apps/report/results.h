@@ -56,7 +56,7 @@ class Results {
   const std::vector<HeadlineRow>& headline() const { return headline_; }
   const std::vector<Difference>& differences() const { return differences_; }
   const HeadlineRow* row(const Score& score) const;  // nullptr where there is none
-  const std::vector<double>& seeds() const { return seeds_; }
+  const std::set<std::int64_t>& seeds() const { return seeds_; }
 
   // InputError naming `field` where results.json has no such run.
   const RunInfo& run(const Field& field) const;
@@ -67,7 +67,7 @@ class Results {
   // test split, 872 windows of 128 tokens
   std::string windows() const;
   // "seeds 1, 2; config 0a1b2c (LLaDA), 3d4e5f (AR)"
-  std::string provenance() const;
+  std::string provenance() const { return provenance(seeds_); }
   std::string provenance(const std::set<std::int64_t>& seeds) const;
 
  private:
@@ -78,7 +78,7 @@ class Results {
   std::vector<HeadlineRow> headline_;
   std::vector<Difference> differences_;
   std::map<std::string, RunInfo> runs_;
-  std::vector<double> seeds_;
+  std::set<std::int64_t> seeds_;
 };
 
 }  // namespace masque::report

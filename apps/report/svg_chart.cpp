@@ -132,9 +132,7 @@ void draw_series(Drawing& drawing, const Series& series, const Frame& frame) {
     open = true;
   }
   if (series.stroke != Stroke::none && !path.empty()) {
-    const char* kind = series.stroke == Stroke::dashed  ? " dashed"
-                       : series.stroke == Stroke::faint ? " faint"
-                                                        : "";
+    const char* kind = series.stroke == Stroke::dashed ? " dashed" : "";
     drawing.add(fmt::format(R"(<path class="curve c-{}{}" d="{}"/>)", series.style, kind, path));
   }
   for (const Point& point : series.points) {

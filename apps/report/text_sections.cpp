@@ -23,6 +23,7 @@ std::string settings_of(const Field& field, const RunInfo& run) {
 
 void check_frames(const Field& generation) {
   generation.integer("length");
+  generation.text("prompt");
   if (generation.list("frames").empty()) {
     throw InputError(fmt::format("results.json: {}.frames is empty; a generation has at least one",
                                  generation.path()));
@@ -78,8 +79,6 @@ Section viewer_section(const Results& results) {
         {"title", field.text("title")},
         {"settings",
          fmt::format("{}, {}", model_name(field.model("model")), settings_of(field, run))},
-        {"prompt", field.text("prompt")},
-        {"length", field.integer("length")},
         {"frames", field["frames"].json()}};
     viewer.generations.push_back(std::move(generation));
   }

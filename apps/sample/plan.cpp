@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <span>
 
 #include "models/device_sampler.h"
+#include "models/generate_text.h"
 #include "models/generation.h"
 
 namespace masque {
@@ -41,16 +43,18 @@ Ids make_canvas(const SampleRequest& request, const Run& run) {
 
 // [START] goes before; without it a line break begins a text that has no prompt, as nanoGPT's do.
 void put_start(Ids& canvas, const Run& run) {
-  if (run.config.training.start_token) {
-    canvas.insert(canvas.begin(), Tokenizer::kStart);
-  } else if (canvas.front() == Tokenizer::kMask) {
-    const auto line_break = run.tokenizer.line_break();
-    if (!line_break) {
-      throw InputError(
-          "the run has no [START] and its text no line break to begin from: "
-          "give a --prompt");
-    }
-    canvas.front() = *line_break;
+  const bool unwritten = run.config.training.start_token;
+  if (!unwritten && canvas.front() != Tokenizer::kMask) return;
+  const std::optional<std::int32_t> first = first_token(run.config.training, run.tokenizer);
+  if (!first) {
+    throw InputError(
+        "the run has no [START] and its text no line break to begin from: "
+        "give a --prompt");
+  }
+  if (unwritten) {
+    canvas.insert(canvas.begin(), *first);
+  } else {
+    canvas.front() = *first;
   }
 }
 

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <utility>
 
+#include "apps/flags.h"
 #include "apps/report/format.h"
 #include "apps/sample/display.h"
 #include "apps/sample/interrupt_handler.h"
@@ -144,8 +145,10 @@ void Session::set(const std::string& name, const std::string& value) {
   app.set_help_flag();
   add_settings(app, changed);
   app.add_option("--seed", changed.draw.seed);
+  refuse_negatives(app);
   const std::string flag = fmt::format("--{}", name);
-  if (app.get_option_no_throw(flag) == nullptr) {
+  const CLI::Option* const setting = app.get_option_no_throw(flag);
+  if (setting == nullptr) {
     std::vector<std::string> names = kCommands;
     for (const CLI::Option* option : app.get_options())
       names.push_back("/" + option->get_name().substr(2));
@@ -155,7 +158,7 @@ void Session::set(const std::string& name, const std::string& value) {
   try {
     app.parse(std::vector<std::string>{value, flag});
   } catch (const CLI::ParseError&) {
-    throw InputError(fmt::format("/{} {}: give a number", name, value));
+    throw InputError(fmt::format("/{} {}: give {}", name, value, kind_of(*setting)));
   }
   check_request(changed);
   // And against the run, with a text that any has.

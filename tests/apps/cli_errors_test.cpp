@@ -170,4 +170,21 @@ TEST_CASE("an instruction set that is not there is refused, with those that are"
   CHECK_THAT(right.out, Catch::Contains("cpu portable f32"));
 }
 
+TEST_CASE("a stdout that does not take what is written to it is a failure", "[cpu]") {
+  const std::string masque = std::string("'") + MASQUE_BINARY + "'";
+  for (const char* arguments : {"--version", "train --help", "completion bash", "doctor --json"}) {
+    CAPTURE(arguments);
+    const ProcessResult full = run_program("sh", {"-c", masque + " " + arguments + " >/dev/full"});
+    CHECK(full.code == 1);
+    CHECK_THAT(full.err, Catch::StartsWith("masque: cannot write to "));
+    CHECK(std::count(full.err.begin(), full.err.end(), '\n') == 1);
+  }
+  CHECK(run_program("sh", {"-c", masque + " --version >/dev/full"}).err ==
+        "masque: cannot write to stdout: free some space, or write elsewhere\n");
+  // A reader that has left, as of `| head`, is no failure.
+  const ProcessResult left = run_program(
+      "sh", {"-c", "trap '' PIPE; { sleep 0.3; " + masque + " --version; echo $? >&2; } | true"});
+  CHECK(left.err == "0\n");
+}
+
 }  // namespace masque::test

@@ -161,6 +161,62 @@ TEST_CASE("compare goes on where it was interrupted", "[compare][cpu]") {
   CHECK(small.results()["complete"] == false);
   CHECK(fs::exists(fs::path(small.out()) / "runs" / "llada-1" / "checkpoints" / "last"));
   CHECK_FALSE(fs::exists(fs::path(small.out()) / "runs" / "ar-1"));
+  // Not in another type, which its likelihoods would not be comparable in.
+  const ProcessResult other = small.compare({"--dtype", "f64"});
+  CHECK(other.code == 2);
+  CHECK_THAT(other.err, Contains("this is cpu f64: give --device and --dtype as then"));
+}
+
+TEST_CASE("a trial that diverges is left out, and the comparison goes on", "[compare][cpu]") {
+  const SmallComparison small;
+  // Of AR's three, as if the first had no finite loss on val and the third had diverged.
+  const auto options =
+      with(small.training(), {"--trials", "3", "--without", "quality,chains,ablations"});
+  ProcessResult result = small.compare(options);
+  INFO(result.err);
+  REQUIRE(result.code == 0);
+  const fs::path parts = fs::path(small.out()) / "parts";
+  spill(parts / "run-trial-ar-3.json", R"({"skipped": "diverged at step 3"})");
+  Json unknown = Json::parse(slurp(parts / "run-trial-ar-1.json"));
+  unknown["best_val"] = nullptr;
+  spill(parts / "run-trial-ar-1.json", unknown.dump());
+  fs::remove(parts / "tuning.json");
+  result = small.compare({});
+  INFO(result.err);
+  REQUIRE(result.code == 0);
+  CHECK(small.results()["protocol"]["tuned"]["ar"]["setting"] == "rate 2e-3");
+  CHECK(small.results()["missing"][0] == "trial-ar-3: diverged at step 3");
+}
+
+TEST_CASE("compare says its command as a shell reads it, and refuses damaged plans",
+          "[compare][cpu]") {
+  const SmallComparison small;
+  const std::string text = (small.folder() / "my 'own' text.txt").string();
+  fs::copy_file(small.text(), text);
+  auto options = with(small.training({"steps=2"}), {"--without", "quality,chains,ablations"});
+  options[1] = text;
+  const ProcessResult result = small.compare(options);
+  INFO(result.err);
+  REQUIRE(result.code == 0);
+  CHECK_THAT(small.results()["command"].get<std::string>(), Contains("my '\\''own'\\'' text.txt'"));
+
+  const fs::path file = fs::path(small.out()) / "plan.json";
+  const Json plan = Json::parse(slurp(file));
+  const auto refusal = [&](const Json& damaged) {
+    spill(file, damaged.dump());
+    const ProcessResult refused = small.compare({});
+    CHECK(refused.code == 2);
+    return refused.err;
+  };
+  Json damaged = plan;
+  damaged["runs"] = Json::array();
+  CHECK_THAT(refusal(damaged), Contains("is no plan of a comparison (it has no runs)"));
+  damaged = plan;
+  damaged["runs"][0]["role"] = "king";
+  CHECK_THAT(refusal(damaged), Contains("is no plan of a comparison (unknown role 'king')"));
+  damaged = plan;
+  damaged["runs"][0]["objective"] = "gan";
+  CHECK_THAT(refusal(damaged), Contains("is no plan of a comparison (objective gan"));
 }
 
 TEST_CASE("compare takes runs that are trained already", "[compare][cpu]") {
@@ -200,6 +256,13 @@ TEST_CASE("compare takes runs that are trained already", "[compare][cpu]") {
   CHECK_THAT(refusal({"--runs", small.out("llada"), small.out("ar"), "--judge", small.out("ar")}),
              Contains("is one of the compared runs"));
   CHECK_THAT(
+      refusal({"--runs", small.out("llada"), small.out("ar"), "--judge", small.out("ar") + "/"}),
+      Contains("is one of the compared runs"));
+  fs::copy(small.out("ar"), small.out("copy"),
+           fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  CHECK_THAT(refusal({"--runs", small.out("llada"), small.out("ar"), "--judge", small.out("copy")}),
+             Contains("has the model and the seed (1)"));
+  CHECK_THAT(
       refusal({"--runs", small.out("llada"), small.out("ar"), "--judge", small.out("llada")}),
       Contains("give an ar run"));
   CHECK_THAT(refusal({"--runs", small.out("ar"), small.out("ar"), small.out("llada")}),
@@ -227,6 +290,11 @@ TEST_CASE("compare refuses what it cannot do in one line", "[compare][cpu]") {
   CHECK_THAT(refusal({}), Contains("--data is missing"));
   CHECK_THAT(refusal(with(data, {"--budget", "soon"})), Contains("such as 90s, 15m"));
   CHECK_THAT(refusal(with(data, {"--budget", "15"})), Contains("--budget 15"));
+  CHECK_THAT(refusal(with(data, {"--budget", "1e20h"})), Contains("at most a year"));
+  CHECK_THAT(refusal({"--data", small.text(), "--preset", "nanogpt-cpu"}),
+             Contains("--preset nanogpt-cpu: trains AR without [START]"));
+  CHECK_THAT(refusal(with(data, {"--set", "start_token=false"})),
+             Contains("add --set start_token=true"));
   CHECK_THAT(refusal(with(data, {"--seeds", "1,1"})), Contains("each once"));
   CHECK_THAT(refusal(with(data, {"--trials", "99"})), Contains("--trials 99"));
   CHECK_THAT(refusal(with(data, {"--without", "chain"})), Contains("did you mean chains"));
@@ -238,6 +306,8 @@ TEST_CASE("compare refuses what it cannot do in one line", "[compare][cpu]") {
   CHECK_THAT(refusal(with(data, {"--epochs", "2"})), Contains("are of the grid of --study"));
   CHECK_THAT(refusal(with(study, {"--epochs", "2,2"})), Contains("--epochs 2,2"));
   CHECK_THAT(refusal(with(study, {"--fractions", "1.5"})), Contains("--fractions 1.5"));
+  CHECK_THAT(refusal(with(study, {"--fractions", "0.2,0.3,0.4,0.5,0.6,0.7,0.8"})),
+             Contains("give at most 6"));
   CHECK_THAT(refusal(with(study, {"--fractions", "0.001,1"})),
              Contains("is 3 of 3200 tokens, fewer than a window of 64"));
   fs::create_directories(small.out());

@@ -1,11 +1,13 @@
 // masque data, as a user runs it.
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "apps/program.h"
 #include "kernels/backend.h"
 #include "models/corpus.h"
 #include "models/source.h"
@@ -73,12 +75,18 @@ TEST_CASE("data synth writes the source's text and never overwrites unasked", "[
   CHECK(shell.data({"synth", "made/text.txt", "--chars", "100", "--seed", "5", "--force"}).code ==
         0);
   CHECK(slurp(shell.path("made/text.txt")) == text.substr(0, 100));
-  CHECK_FALSE(fs::exists(shell.path("made/text.txt.part")));
+  CHECK_FALSE(fs::exists(shell.path("made/text.txt.tmp")));
 
   CHECK_THAT(shell.data({"synth", "a.txt", "--chars", "0"}).err,
              Contains("--chars 0: give a number from 1"));
   CHECK(shell.data({"synth", "a.txt", "--chars", "0"}).code == 2);
   CHECK_THAT(shell.data({"synth", "bin"}).err, Contains("bin is a folder"));
+
+  outcome = shell.data({"synth", "made/text.txt/new.txt", "--chars", "100"});
+  CHECK(outcome.code == 1);
+  CHECK(outcome.out.empty());
+  CHECK(outcome.err ==
+        "masque: cannot make made/text.txt: File exists; or name a file elsewhere\n");
 }
 
 TEST_CASE("data fetch verifies what curl brought", "[cpu]") {
@@ -109,6 +117,13 @@ TEST_CASE("data fetch verifies what curl brought", "[cpu]") {
   CHECK(outcome.code == 2);
   CHECK_THAT(outcome.err, Contains("is there already and is another file"));
   CHECK(slurp(shell.path("data/tinyshakespeare.txt")) == "mine\n");
+}
+
+TEST_CASE("a program of whose end nothing is known has not succeeded", "[cpu]") {
+  const auto before = std::signal(SIGCHLD, SIG_IGN);
+  CHECK_THROWS_WITH(run_program({"true"}), "cannot wait for true: No child processes");
+  std::signal(SIGCHLD, before);
+  CHECK(run_program({"true"}).exit_code == 0);
 }
 
 TEST_CASE("data fetch keeps the right file and is quick the second time", "[cpu]") {

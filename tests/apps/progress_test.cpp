@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/common.h"
 #include "models/source.h"
 #include "models/utf8.h"
 #include "tests/support/catch.h"
@@ -253,6 +254,28 @@ TEST_CASE("a terminal that cannot move its cursor gets the lines of a pipe", "[c
   training.receive("grad norm", 2);
   CHECK(training.interrupt() == 130);
   CHECK_THAT(training.received(), !Contains("\033") && !Contains("░"));
+}
+
+TEST_CASE("the clock stands still while the process is stopped", "[cpu]") {
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    leave_out_stops();
+    const double start = running_seconds();
+    std::raise(SIGSTOP);
+    const double stopped = running_seconds() - start;
+    usleep(50'000);
+    const double ran = running_seconds() - start - stopped;
+    _exit(stopped < 0 || stopped > 0.5 ? 1 : ran < 0.04 ? 2 : 0);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, WUNTRACED) == child);
+  REQUIRE(WIFSTOPPED(status));
+  usleep(1'000'000);
+  kill(child, SIGCONT);
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
 }
 
 }  // namespace

@@ -106,6 +106,11 @@ TEST_CASE("masque report makes the pages again, and says why there is no PDF", "
   CHECK_THAT(result.err, Contains("ended with 3: it fell over"));
   CHECK_FALSE(fs::exists(folder / "report.pdf"));
 
+  spill(folder / "bin" / "chromium", "#!" + (folder / "nothing").string() + "\n");
+  result = report_in(folder);
+  CHECK(result.code == 0);
+  CHECK_THAT(result.err, Contains("no report.pdf: cannot run "));
+
   add_program(folder, "chromium",
               "for word; do case $word in --print-to-pdf=*) echo \"$@\" > "
               "\"${word#--print-to-pdf=}\";; esac; done\n");

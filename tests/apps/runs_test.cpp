@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "apps/machine.h"
-#include "apps/presets.h"
 #include "apps/run_log.h"
 #include "models/transformer.h"
 #include "tests/support/catch.h"
@@ -28,28 +27,6 @@ std::vector<std::string> names_of(const Json& listed) {
   std::vector<std::string> names;
   for (const Json& run : listed["runs"]) names.push_back(run["name"]);
   return names;
-}
-
-TEST_CASE("parameters are counted as a transformer has them", "[cpu]") {
-  for (const std::string& name : preset_names()) {
-    for (const ObjectiveKind objective : {ObjectiveKind::llada, ObjectiveKind::ar}) {
-      ModelConfig model = resolve(preset(name, objective)).model;
-      model.vocab_size = 69;
-      model.width /= 8;
-      for (const char* norm : {"layernorm", "rmsnorm"}) {
-        model.norm = norm;
-        model.bias = !model.bias;
-        model.tied = !model.tied;
-        model.mlp = model.tied ? "gelu_tanh" : "swiglu";
-        model.position = model.bias ? "learned" : "rope";
-        INFO(name << " " << norm << " bias " << model.bias << " tied " << model.tied);
-        CHECK(parameter_count(model) == Transformer(model, On<Cpu, float>()).parameters().count());
-      }
-    }
-  }
-  ModelConfig absurd;
-  absurd.width = absurd.mlp_width = absurd.vocab_size = 1'000'000'000'000;
-  CHECK(parameter_count(absurd) == 9'000'000'000'000'000);
 }
 
 TEST_CASE("a log tells its evaluations, its rate and its time", "[cpu]") {
@@ -196,7 +173,8 @@ TEST_CASE("masque runs lists runs by objective and best val, or by age", "[cpu]"
   CHECK(llada["best_val"] == 2.5);
   CHECK(llada["tokens"] == 2000);
   CHECK(llada["planned_steps"] == 20);
-  CHECK(llada["parameters"] == parameter_count(read_run_log(root / "llada").config->model));
+  CHECK(llada["parameters"] ==
+        Transformer::parameter_count(read_run_log(root / "llada").config->model));
   CHECK(llada["config"]["training"]["seed"] == 1);
   CHECK(listed["runs"][1]["state"] == "interrupted");
   CHECK(listed["runs"][1]["best_val"].is_null());

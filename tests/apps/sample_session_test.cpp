@@ -80,6 +80,8 @@ TEST_CASE("what is wrong with a line is told, and the session goes on", "[sample
   says("/temprature 1", "/temprature: did you mean /temperature? /help lists commands\n");
   says("/temperature", "/temperature: give a value\n");
   says("/temperature warm", "/temperature warm: give a number\n");
+  says("/length 1.5", "/length 1.5: give a whole number\n");
+  says("/seed -1", "--seed -1: must be a whole number from 0\n");
   says("/set n 0", "--n 0: give at least 1\n");
   says("/strategy best", "best");
   says("/threshold 0.5", "--threshold 0.5 is of another strategy than low_confidence");

@@ -47,6 +47,9 @@ TEST_CASE("SIGUSR1 saves a training, which goes on", "[cpu]") {
   REQUIRE(child >= 0);
   if (child == 0) {
     setenv("OMP_NUM_THREADS", "1", 1);
+    // So that it starts itself anew.
+    unsetenv("GOMP_SPINCOUNT");
+    unsetenv("OMP_WAIT_POLICY");
     const int to = open(log.c_str(), O_WRONLY | O_CREAT, 0600);
     dup2(to, STDERR_FILENO);
     execl(MASQUE_BINARY, "masque", "train", run.c_str(), "--objective", "ar", "--data",
@@ -61,6 +64,7 @@ TEST_CASE("SIGUSR1 saves a training, which goes on", "[cpu]") {
   };
   CHECK(comes_true([&] { return said("grad norm"); }));
   CHECK(folder.steps().empty());
+  CHECK(slurp(fmt::format("/proc/{}/comm", child)) == "masque\n");  // for pkill -USR1 masque
   for (std::size_t times = 1; times <= 2; ++times) {
     kill(child, SIGUSR1);
     CHECK(comes_true([&] { return folder.steps().size() == times; }));
