@@ -66,10 +66,8 @@ void check(const QualityCommand& command) {
   }
 }
 
-// A judge that was trained just as a run was has its weights.
 void check_other(const RunConfig& run, const RunConfig& judge, const std::string& name) {
-  if (to_json(run)["model"] == to_json(judge)["model"] &&
-      run.training.seed == judge.training.seed) {
+  if (trained_alike(run, judge)) {
     throw InputError(
         fmt::format("--judge {}: it has the model and the seed ({}) of a run that it would judge; "
                     "give an ar run of another seed",

@@ -311,4 +311,8 @@ RunConfig config_from_json(const Json& json) {
   return resolve(config);
 }
 
+bool trained_alike(const RunConfig& a, const RunConfig& b) {
+  return a.training.seed == b.training.seed && to_json(a)["model"] == to_json(b)["model"];
+}
+
 }  // namespace masque

@@ -92,6 +92,10 @@ nlohmann::json to_json(const RunConfig& config);  // {"model", "training", "data
 // Missing keys take their defaults, so that runs of older versions load. InputError for unknown
 // ones.
 RunConfig config_from_json(const nlohmann::json& json);
+
+// Whether two runs have one model and one seed: on one text, much the same weights.
+bool trained_alike(const RunConfig& a, const RunConfig& b);
+
 const char* name_of(ObjectiveKind objective);           // "llada", "ar"
 ObjectiveKind objective_from(const std::string& name);  // InputError for anything else
 

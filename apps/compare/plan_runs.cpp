@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "apps/compare/variations.h"
@@ -92,10 +91,7 @@ std::vector<PlannedRun> given_runs(const PlanRequest& request, std::int64_t toke
             fmt::format("--judge {}: is one of the compared runs: give an ar run of another seed",
                         request.judge));
       }
-      // One that was trained just as a run was has its weights.
-      const RunConfig config = load_config(RunFolder(run.folder));
-      if (config.training.seed == judge.training.seed &&
-          to_json(config)["model"] == to_json(judge)["model"]) {
+      if (trained_alike(load_config(RunFolder(run.folder)), judge)) {
         throw InputError(
             fmt::format("--judge {}: has the model and the seed ({}) of {}: give an ar run of "
                         "another seed",
