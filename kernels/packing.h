@@ -100,8 +100,8 @@ inline void pack_panel(Unit* packed, const Strided<Source>& b, std::int64_t K, s
         if (across == 16 && 2 * k + 8 <= K) {
           transpose_pairs(to, width, from, b.col_stride);
         } else {
-          at_edge<16, 4>(transpose_pairs, to, width, std::min<std::int64_t>(4, real - k), across,
-                         from, b.col_stride, across, std::min<std::int64_t>(8, K - 2 * k));
+          transpose_pairs_at_edge(to, width, std::min<std::int64_t>(4, real - k), across, from,
+                                  b.col_stride, across, std::min<std::int64_t>(8, K - 2 * k));
         }
       }
     }
@@ -178,9 +178,8 @@ inline bool pairs_of_columns([[maybe_unused]] Unit* room, [[maybe_unused]] const
           pair_columns(to, stride, from, a.col_stride);
         } else {
           const std::int64_t rows = std::min<std::int64_t>(8, M - m);
-          at_edge<32, 8>(pair_columns<Source>, to, stride, rows,
-                         std::min<std::int64_t>(16, pairs - k), from, a.col_stride,
-                         std::min<std::int64_t>(32, K - 2 * k), rows);
+          pair_columns_at_edge(to, stride, rows, std::min<std::int64_t>(16, pairs - k), from,
+                               a.col_stride, std::min<std::int64_t>(32, K - 2 * k), rows);
         }
       }
     }

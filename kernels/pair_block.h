@@ -92,19 +92,29 @@ inline void transpose_pairs(BfPair* to, std::int64_t to_stride, const bf16* from
   _mm512_storeu_si512(to + 3 * to_stride, unpack<std::int64_t, true>(high_first, high_second));
 }
 
-// Either, by `kernel`, at the edge of a matrix, of which there are `rows` and `columns` of numbers:
-// what lies beyond is read as 0 of the `Read` rows that it wants, and of the `Made` that it makes
-// `count` rows of `width` pairs are written.
-template <int Read, int Made, class Source, class Kernel>
-inline void at_edge(const Kernel& kernel, BfPair* to, std::int64_t to_stride, std::int64_t count,
-                    std::int64_t width, const Source* from, std::int64_t from_stride,
-                    std::int64_t rows, std::int64_t columns) {
-  Source corner[Read * 8] = {};
+// The same at the edge of a matrix, of which there are `rows` and `columns` of numbers: what lies
+// beyond is read as 0, and `count` rows of `width` pairs are written.
+template <class Source>
+inline void pair_columns_at_edge(BfPair* to, std::int64_t to_stride, std::int64_t count,
+                                 std::int64_t width, const Source* from, std::int64_t from_stride,
+                                 std::int64_t rows, std::int64_t columns) {
+  Source corner[32 * 8] = {};
   for (std::int64_t i = 0; i < rows; ++i) {
     for (std::int64_t j = 0; j < columns; ++j) corner[i * 8 + j] = from[i * from_stride + j];
   }
-  BfPair block[Made * 16];
-  kernel(block, 16, corner, 8);
+  BfPair block[8 * 16];
+  pair_columns(block, 16, corner, 8);
+  for (std::int64_t j = 0; j < count; ++j) std::copy_n(block + j * 16, width, to + j * to_stride);
+}
+inline void transpose_pairs_at_edge(BfPair* to, std::int64_t to_stride, std::int64_t count,
+                                    std::int64_t width, const bf16* from, std::int64_t from_stride,
+                                    std::int64_t rows, std::int64_t columns) {
+  bf16 corner[16 * 8] = {};
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t j = 0; j < columns; ++j) corner[i * 8 + j] = from[i * from_stride + j];
+  }
+  BfPair block[4 * 16];
+  transpose_pairs(block, 16, corner, 8);
   for (std::int64_t i = 0; i < count; ++i) std::copy_n(block + i * 16, width, to + i * to_stride);
 }
 

@@ -1,7 +1,7 @@
 // Loops over a row that end in a store. GCC turns the rounding of an f32 to bf16 into eight
 // operations a vector; the instruction of CPUs with products of bf16 rounds two vectors at once, so
-// there a piece of the row is computed in f32, on the stack, and rounded whole. For long rows: on
-// those of 16 and 32 numbers it loses.
+// there a piece of the row is computed in f32, on the stack, and rounded whole. For long rows:
+// below a piece the plain loop is as fast.
 #pragma once
 
 #include <algorithm>
@@ -14,8 +14,13 @@
 namespace masque {
 inline namespace MASQUE_LEVEL_HELPERS {
 
+#ifdef __AVX512BF16__
 template <class Real>
-inline constexpr bool kRoundedWhole = std::is_same_v<unit_t<Real>, BfPair>;
+inline constexpr bool kRoundedWhole = std::is_same_v<Real, bf16>;
+#else
+template <class Real>
+inline constexpr bool kRoundedWhole = false;
+#endif
 inline constexpr std::int64_t kRowPiece = 64;
 
 // out[i] = value(i), for i < count; value may read what `out` holds at i.
