@@ -22,7 +22,7 @@ Tensor Arena::allocate(const Shape& shape, DType dtype) {
   Tensor tensor;
   tensor.shape = shape;
   tensor.dtype = dtype;
-  tensor.data = allocate_bytes(static_cast<std::size_t>(shape.count()) * size_of(dtype));
+  tensor.data = allocate_bytes(bytes_of(shape.count(), dtype));
   return tensor;
 }
 

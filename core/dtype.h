@@ -15,6 +15,10 @@ constexpr std::size_t size_of(DType dtype) {
   return dtype == DType::f64 ? 8 : dtype == DType::bf16 ? 2 : 4;
 }
 
+constexpr std::size_t bytes_of(std::int64_t count, DType dtype) {
+  return static_cast<std::size_t>(count) * size_of(dtype);
+}
+
 constexpr const char* name_of(DType dtype) {
   switch (dtype) {
     case DType::f32:

@@ -34,12 +34,12 @@ Parameter& ParameterStore::add(const std::string& name, const Shape& shape, bool
 
 void ParameterStore::allocate() {
   const DType dtype = param_dtype(device_);
-  const std::size_t bytes = static_cast<std::size_t>(arena_count_) * size_of(dtype);
+  const std::size_t bytes = bytes_of(arena_count_, dtype);
   masters_ = Memory(device_, bytes, "parameters", kSmallerModel);
   grads_ = Memory(device_, bytes, "gradients of parameters", kSmallerModel);
   const DType activation = activation_dtype(device_);
   if (activation != dtype) {
-    computes_ = Memory(device_, static_cast<std::size_t>(arena_count_) * size_of(activation),
+    computes_ = Memory(device_, bytes_of(arena_count_, activation),
                        fmt::format("parameters as {}", name_of(activation)), kSmallerModel);
   }
 
@@ -47,12 +47,12 @@ void ParameterStore::allocate() {
   std::int64_t next_vector = matrix_count_;
   for (Parameter& parameter : parameters_) {
     std::int64_t& next = parameter.matrix ? next_matrix : next_vector;
-    const std::size_t offset = static_cast<std::size_t>(next) * size_of(dtype);
+    const std::size_t offset = bytes_of(next, dtype);
     parameter.master = {parameter.shape, dtype, masters_.data() + offset, nullptr, -1};
     parameter.grad = {parameter.shape, dtype, grads_.data() + offset, nullptr, -1};
     parameter.compute = parameter.master;
     if (activation != dtype) {
-      const std::size_t compute_offset = static_cast<std::size_t>(next) * size_of(activation);
+      const std::size_t compute_offset = bytes_of(next, activation);
       parameter.compute = {parameter.shape, activation, computes_.data() + compute_offset, nullptr,
                            -1};
     }
@@ -117,12 +117,12 @@ std::int64_t ParameterStore::offset_of(const Parameter& parameter) const {
 }
 
 ParameterCopy::ParameterCopy(ParameterStore& store) : store_(store) {
-  const auto count = static_cast<std::size_t>(store.arena_count());
+  const std::int64_t count = store.arena_count();
   const Device& device = store.device();
-  masters_ = Memory(device, count * size_of(param_dtype(device)), "a copy of the weights");
+  masters_ = Memory(device, bytes_of(count, param_dtype(device)), "a copy of the weights");
   copy_on_device(device, masters_.data(), store.masters(), masters_.size());
   if (store.computes() == nullptr) return;
-  computes_ = Memory(device, count * size_of(activation_dtype(device)), "a copy of the weights");
+  computes_ = Memory(device, bytes_of(count, activation_dtype(device)), "a copy of the weights");
   copy_on_device(device, computes_.data(), store.computes(), computes_.size());
 }
 

@@ -18,7 +18,7 @@ Tensor Tape::activation(const Shape& shape) {
 
 // The smallest free piece that is large enough, else a new one.
 void* Tape::take_grad(const Shape& shape, DType dtype) {
-  const std::size_t bytes = static_cast<std::size_t>(shape.count()) * size_of(dtype);
+  const std::size_t bytes = bytes_of(shape.count(), dtype);
   Grad* best = nullptr;
   for (Grad& grad : grads_) {
     const bool fits = grad.state == Grad::free && grad.bytes >= bytes;

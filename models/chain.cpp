@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/index.h"
 #include "kernels/philox.h"
 #include "models/likelihood_parts.h"
 #include "models/scorer.h"
@@ -26,10 +27,6 @@ constexpr std::array<NamedOrder, 6> kOrders = {{{"l2r", DecodingOrder::l2r},
                                                 {"max_prob", DecodingOrder::max_prob},
                                                 {"margin", DecodingOrder::margin},
                                                 {"entropy", DecodingOrder::entropy}}};
-
-std::size_t at(std::int64_t index) {
-  return static_cast<std::size_t>(index);
-}
 
 bool adaptive(DecodingOrder order) {
   return order == DecodingOrder::max_prob || order == DecodingOrder::margin ||

@@ -7,15 +7,12 @@
 #include <span>
 #include <vector>
 
+#include "core/index.h"
 #include "kernels/philox.h"
 #include "kernels/sampling.h"
 #include "models/sampler.h"
 
 namespace masque {
-
-inline std::size_t at(std::int64_t index) {
-  return static_cast<std::size_t>(index);
-}
 
 class Stopwatch {
  public:

@@ -4,18 +4,13 @@
 #include <functional>
 
 #include "core/check.h"
+#include "core/index.h"
 #include "models/likelihood_parts.h"
 #include "models/scorer.h"
 #include "models/tokenizer.h"
 
 namespace masque {
-namespace {
-
-std::size_t at(std::int64_t index) {
-  return static_cast<std::size_t>(index);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 std::vector<Window> cover_with_context(std::int64_t count, std::int64_t length) {
   if (count < length + 1) {

@@ -6,16 +6,13 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/index.h"
 #include "kernels/philox.h"
 
 namespace masque {
 namespace {
 
 constexpr std::int64_t kBins = 16;  // of by_masked
-
-std::size_t at(std::int64_t index) {
-  return static_cast<std::size_t>(index);
-}
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "core/check.h"
+#include "core/index.h"
 #include "kernels/philox.h"
 #include "models/likelihood_parts.h"
 #include "models/scorer.h"
@@ -16,10 +17,6 @@ namespace masque {
 namespace {
 
 constexpr std::int64_t kSets = 2;  // independent stratified sets of draws a window
-
-std::size_t at(std::int64_t index) {
-  return static_cast<std::size_t>(index);
-}
 
 // A masked copy of a window: which of its scored tokens are masked, and what each costs.
 struct Draw {

@@ -14,8 +14,7 @@ constexpr double kEps = 1e-8;
 Optimizer::Optimizer(ParameterStore& parameters, const TrainingConfig& config)
     : parameters_(parameters), config_(config) {
   const Device& device = parameters.device();
-  const std::size_t bytes =
-      static_cast<std::size_t>(parameters.arena_count()) * size_of(param_dtype(device));
+  const std::size_t bytes = bytes_of(parameters.arena_count(), param_dtype(device));
   m_ = Memory(device, bytes, "AdamW's first moments", kSmallerModel);
   v_ = Memory(device, bytes, "AdamW's second moments", kSmallerModel);
   if (config.ema > 0) {

@@ -79,7 +79,7 @@ Run load_run(const std::filesystem::path& path, const std::string& which, const 
 
 void HostCopies::add(const Device& device, const std::string& name, const Shape& shape, DType dtype,
                      const void* data) {
-  const std::size_t bytes = static_cast<std::size_t>(shape.count()) * size_of(dtype);
+  const std::size_t bytes = bytes_of(shape.count(), dtype);
   auto& copy =
       taking_memory("copy of a checkpoint", bytes, "free some memory",
                     [&]() -> std::vector<std::byte>& { return bytes_.emplace_back(bytes); });

@@ -190,7 +190,7 @@ std::vector<NamedBytes> safetensors_parts(std::span<const HostArray> arrays,
   for (const HostArray& array : ordered) {
     CHECK(array.dtype != DType::i32, "safetensors {}: i32 is not supported", array.name);
     CHECK(!json.contains(array.name), "safetensors {}: written twice", array.name);
-    const std::size_t bytes = static_cast<std::size_t>(array.shape.count()) * size_of(array.dtype);
+    const std::size_t bytes = bytes_of(array.shape.count(), array.dtype);
     nlohmann::json sizes = nlohmann::json::array();
     for (int axis = 0; axis < array.shape.rank(); ++axis) sizes.push_back(array.shape[axis]);
     json[array.name] = {{"dtype", format_name(array.dtype)},
@@ -285,7 +285,7 @@ void Safetensors::read(const std::string& name, const Shape& shape, DType dtype,
   CHECK(dtype != DType::i32, "safetensors {}: i32 is not supported", name);
   const Entry& entry = find(name, shape);
   if (entry.dtype == dtype) {
-    const std::size_t bytes = static_cast<std::size_t>(shape.count()) * size_of(dtype);
+    const std::size_t bytes = bytes_of(shape.count(), dtype);
     read_bytes(entry.begin, {static_cast<std::byte*>(to), bytes});
     return;
   }

@@ -17,8 +17,7 @@ template <class Visit>
 void for_each_moment(const Optimizer& optimizer, const ParameterStore& store, Visit visit) {
   for (const auto& arena : optimizer.arenas()) {
     for (const Parameter& parameter : store.parameters()) {
-      const std::size_t offset =
-          static_cast<std::size_t>(store.offset_of(parameter)) * size_of(parameter.master.dtype);
+      const std::size_t offset = bytes_of(store.offset_of(parameter), parameter.master.dtype);
       visit(arena.first + "." + parameter.name, parameter,
             static_cast<std::byte*>(arena.second) + offset);
     }
@@ -26,7 +25,7 @@ void for_each_moment(const Optimizer& optimizer, const ParameterStore& store, Vi
 }
 
 std::size_t bytes_of(const Parameter& parameter) {
-  return static_cast<std::size_t>(parameter.shape.count()) * size_of(parameter.master.dtype);
+  return bytes_of(parameter.shape.count(), parameter.master.dtype);
 }
 
 }  // namespace
