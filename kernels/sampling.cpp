@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -15,28 +16,25 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// The entries that may be drawn, by rising id; kept in each thread for its rows.
+// A row's entries that may be drawn, by rising id; kept in each thread for its rows.
 struct Candidates {
-  std::vector<std::int32_t> ids;
-  std::vector<double> logits;
-  std::vector<double> mass;  // unnormalised, 1 for the most probable; 0 once cut
+  std::vector<double> logits;  // less the largest
+  std::vector<double> shares;  // exp of these: what probabilities at temperature 1 are shares of
+  std::vector<double> mass;    // the same at the temperature; 0 once cut
   std::vector<std::int32_t> ranked;
 
   // False where a logit is NaN or +∞, or all are −∞.
   template <class Real>
-  bool read(const Real* row, const std::uint8_t* excluded, std::int64_t V) {
-    ids.clear();
-    logits.clear();
+  bool read(const Real* row, const std::vector<std::int32_t>& ids) {
+    logits.resize(ids.size());
     double max = -kInfinity;
-    for (std::int64_t v = 0; v < V; ++v) {
-      if (excluded != nullptr && excluded[v]) continue;
-      const double logit = static_cast<double>(row[v]);
-      if (std::isnan(logit)) return false;
-      max = std::max(max, logit);
-      ids.push_back(static_cast<std::int32_t>(v));
-      logits.push_back(logit);
+    bool nan = false;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      logits[i] = static_cast<double>(row[ids[i]]);
+      nan |= std::isnan(logits[i]);
+      max = std::max(max, logits[i]);
     }
-    if (!std::isfinite(max)) return false;
+    if (nan || !std::isfinite(max)) return false;
     for (double& logit : logits) logit -= max;
     return true;
   }
@@ -46,17 +44,16 @@ struct Candidates {
     return std::max_element(logits.begin(), logits.end()) - logits.begin();
   }
 
-  // Σ exp: what probabilities at temperature 1 are shares of.
-  double sum() const {
-    double sum = 0;
-    for (const double logit : logits) sum += std::exp(logit);
-    return sum;
+  void set_shares() {
+    shares.resize(logits.size());
+    for (std::size_t i = 0; i < logits.size(); ++i) shares[i] = std::exp(logits[i]);
   }
+  double sum() const { return std::accumulate(shares.begin(), shares.end(), 0.0); }
 
   double confidence(Confidence kind, std::int64_t chosen, double sum) const {
     switch (kind) {
       case Confidence::drawn:
-        return std::exp(logits[chosen]) / sum;
+        return shares[chosen] / sum;
       case Confidence::max_prob:
         return 1 / sum;
       case Confidence::margin:
@@ -65,7 +62,9 @@ struct Candidates {
         break;
     }
     double total = 0;  // Σ p log p = Σ p·logit − log Σ exp
-    for (const double logit : logits) total += logit > -kInfinity ? std::exp(logit) * logit : 0;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      total += logits[i] > -kInfinity ? shares[i] * logits[i] : 0;
+    }
     return total / sum - std::log(sum);
   }
 
@@ -80,6 +79,10 @@ struct Candidates {
   }
 
   void set_mass(double temperature) {
+    if (temperature == 1) {
+      mass = shares;
+      return;
+    }
     mass.resize(logits.size());
     for (std::size_t i = 0; i < logits.size(); ++i) mass[i] = std::exp(logits[i] / temperature);
   }
@@ -87,10 +90,10 @@ struct Candidates {
   // Cuts all but the top_k most probable, then all but the fewest of these with a share ≥ top_p of
   // their mass. Of equals the lower id stays.
   void cut(std::int64_t top_k, double top_p) {
-    const std::int64_t count = static_cast<std::int64_t>(ids.size());
+    const std::int64_t count = static_cast<std::int64_t>(logits.size());
     const std::int64_t keep = top_k > 0 ? std::min(top_k, count) : count;
     if (keep == count && top_p >= 1) return;
-    ranked.resize(ids.size());
+    ranked.resize(logits.size());
     for (std::int64_t i = 0; i < count; ++i) ranked[i] = static_cast<std::int32_t>(i);
     std::partial_sort(ranked.begin(), ranked.begin() + keep, ranked.end(),
                       [this](std::int32_t a, std::int32_t b) {
@@ -133,15 +136,21 @@ template <class Real>
 void sample_tokens(On<Cpu, Real>, const SampleTokens<Real>& args) {
   const std::int64_t K = args.K, V = args.V;
   const std::uint32_t draw = args.draw_at != nullptr ? *args.draw_at : args.draw;
+  std::vector<std::int32_t> ids;
+  for (std::int64_t v = 0; v < V; ++v) {
+    if (args.excluded == nullptr || !args.excluded[v]) ids.push_back(static_cast<std::int32_t>(v));
+  }
   std::int64_t bad_row = K;
 #pragma omp parallel for schedule(static) reduction(min : bad_row) if (K * V >= kParallelElements)
   for (std::int64_t k = 0; k < K; ++k) {
     if (args.wanted != nullptr && args.wanted[k] == 0) continue;
     thread_local Candidates candidates;
-    if (!candidates.read(args.logits + k * V, args.excluded, V)) {
+    if (!candidates.read(args.logits + k * V, ids)) {
       bad_row = std::min(bad_row, k);
       continue;
     }
+    const bool told = args.probability != nullptr || args.confidence != nullptr;
+    if (told || args.temperature == 1) candidates.set_shares();
     std::int64_t chosen = 0;
     if (args.temperature == 0) {
       chosen = candidates.argmax();
@@ -151,8 +160,8 @@ void sample_tokens(On<Cpu, Real>, const SampleTokens<Real>& args) {
       chosen =
           candidates.draw(uniform(philox_word(args.seed, args.stream, draw, args.draw_rows[k], 0)));
     }
-    args.tokens[k] = candidates.ids[chosen];
-    if (args.probability == nullptr && args.confidence == nullptr) continue;
+    args.tokens[k] = ids[chosen];
+    if (!told) continue;
     const double sum = candidates.sum();
     if (args.probability != nullptr) {
       args.probability[k] = candidates.confidence(Confidence::drawn, chosen, sum);
