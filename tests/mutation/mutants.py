@@ -798,11 +798,11 @@ plant(
 plant(
     "models/trainer.cpp", "trainer_gpu_test",
     ("step", "baked step", "every step draws and corrects as the first",
-     "host_state.step = static_cast<std::uint32_t>(steps_done_);", "host_state.step = 0;"),
+     "host_state.step = static_cast<std::uint32_t>(state_.steps);", "host_state.step = 0;"),
     ("seed", "baked seed", "masks and dropout do not depend on the seed",
      "host_state.seed = training.seed;", "host_state.seed = 1;"),
     ("lr", "baked learning rate", "the rate stays the first step's",
-     "learning_rate(training, steps_done_);", "learning_rate(training, 0);"),
+     "learning_rate(training, state_.steps);", "learning_rate(training, 0);"),
     ("sent-once", "baked step", "the device keeps the first step's state",
      "  std::memcpy(buffer, &state, sizeof state);\n",
      "  static const StepState sent = state;\n  std::memcpy(buffer, &sent, sizeof sent);\n"),
