@@ -8,10 +8,12 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/fold.h"
 #include "kernels/level.h"
 #include "kernels/philox.h"
 #include "kernels/philox_block.h"
 #include "kernels/product.h"
+#include "kernels/row_parts.h"
 #include "kernels/scratch.h"
 #include "kernels/vector_math.h"
 
@@ -101,36 +103,54 @@ const std::uint32_t* draw_words(const Args& args, const Head& at, std::int64_t i
   return words + offset;
 }
 
-// The largest of `count` values, a multiple of the vector's lanes. Clang does not vectorise the
-// plain loop, which must mind NaN.
+// By lane, the largest of `count` values, a multiple of the lanes. Clang does not vectorise a plain
+// loop, which must mind NaN.
 template <class Sum>
-Sum maximum(const Sum* values, std::int64_t count) {
+typename Simd<Sum>::Vector maximum(const Sum* values, std::int64_t count) {
   using Vector = typename Simd<Sum>::Vector;
-  constexpr std::int64_t lanes = Simd<Sum>::lanes;
   Vector largest = Vector{} - std::numeric_limits<Sum>::infinity();
-  for (std::int64_t j = 0; j < count; j += lanes) {
+  for (std::int64_t j = 0; j < count; j += Simd<Sum>::lanes) {
     const Vector next = *reinterpret_cast<const typename Simd<Sum>::Stored*>(values + j);
     largest = next > largest ? next : largest;
   }
-  Sum lane[lanes];
-  std::memcpy(lane, &largest, sizeof(lane));
-  for (std::int64_t half = lanes / 2; half > 0; half /= 2) {
-    for (std::int64_t n = 0; n < half; ++n) lane[n] = std::max(lane[n], lane[n + half]);
-  }
-  return lane[0];
+  return largest;
 }
 
-// scores[0 … visible) become exp(scale·(score − largest)), the rest up to `end` 0. Returns their
-// sum, and the log-sum-exp of the scaled scores through `lse`.
+// Rows of scores, at most as many as a vector has lanes. Row r, of which `visible` are seen, or
+// `visible` + r where causal, becomes exp(scale·(score − largest)) there and 0 from there to `end`;
+// factors, 1 over its sum; lse, the log-sum-exp of its scaled scores.
 template <class Sum>
-Sum exponentiate(Sum* scores, std::int64_t visible, std::int64_t end, Sum scale, Sum* lse) {
-  const std::int64_t whole = round_up(visible, Simd<Sum>::lanes);
-  std::fill(scores + visible, scores + whole, -std::numeric_limits<Sum>::infinity());
-  const Sum largest = maximum(scores, whole);
-  const Sum shift = largest * scale, sum = exp_row(scores, whole, scale, shift);
-  if (whole < end) std::fill(scores + whole, scores + end, Sum{0});
-  *lse = shift + std::log(sum);
-  return sum;
+void exponentiate(Sum* scores, std::int64_t stride, std::int64_t rows, std::int64_t visible,
+                  bool causal, std::int64_t end, Sum scale, Sum* lse, Sum* factors) {
+  constexpr std::int64_t lanes = Simd<Sum>::lanes;
+  typename Simd<Sum>::Vector each[lanes] = {};
+  const auto seen = [&](std::int64_t row) { return visible + (causal ? row : 0); };
+  for (std::int64_t row = 0; row < rows; ++row) {
+    Sum* const from = scores + row * stride;
+    const std::int64_t whole = round_up(seen(row), lanes);
+    std::fill(from + seen(row), from + whole, -std::numeric_limits<Sum>::infinity());
+    each[row] = maximum(from, whole);
+  }
+  Sum shifts[lanes], sums[lanes];
+  const typename Simd<Sum>::Vector scaled = maxima_of<Sum>(each) * scale;
+  std::memcpy(shifts, &scaled, sizeof(shifts));
+  for (std::int64_t row = 0; row < rows; ++row) {
+    Sum* const from = scores + row * stride;
+    const std::int64_t whole = round_up(seen(row), lanes);
+    each[row] = exp_row(from, whole, scale, shifts[row]);
+    if (whole < end) std::fill(from + whole, from + end, Sum{0});
+  }
+  const typename Simd<Sum>::Vector summed = sums_of<Sum>(each);
+  std::memcpy(sums, &summed, sizeof(sums));
+  for (std::int64_t row = 0; row < rows; ++row) {
+    factors[row] = 1 / sums[row];
+    lse[row] = shifts[row] + std::log(sums[row]);
+  }
+}
+
+template <class Real>
+void write_row(Real* to, const sum_t<Real>* from, std::int64_t HS, sum_t<Real> factor) {
+  for_parts<sum_t<Real>>(HS, [&](const auto& part) { part.store(to, part.load(from) * factor); });
 }
 
 template <class Real>
@@ -174,25 +194,25 @@ void forward_head(const AttentionForward<Real>& args, const Head& at,
     multiply_packed(scores, stride, as_rows(room.query_rows, queries, rows, HS),
                     Panels<Unit>{room.keys, HS, length}, rows, end, HS, false);
     Sum factors[kQueryRows];
-    for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t row = 0; row < rows; row += Simd<Sum>::lanes) {
+      const std::int64_t i = i0 + row, here = std::min(Simd<Sum>::lanes, rows - row);
+      exponentiate(scores + row * stride, stride, here, args.causal ? i + 1 : length, args.causal,
+                   end, scale, args.lse + at.lse + i, factors + row);
+    }
+    for (std::int64_t row = 0; args.p > 0 && row < rows; ++row) {
       const std::int64_t i = i0 + row, visible = args.causal ? i + 1 : length;
+      const std::uint32_t* word = draw_words(args, at, i, visible, room.words);
       Sum* weights = scores + row * stride;
-      factors[row] = 1 / exponentiate(weights, visible, end, scale, args.lse + at.lse + i);
-      if (args.p > 0) {
-        factors[row] *= kept;
-        const std::uint32_t* word = draw_words(args, at, i, visible, room.words);
+      factors[row] *= kept;
 #pragma omp simd
-        for (std::int64_t j = 0; j < visible; ++j) weights[j] = word[j] < below ? 0 : weights[j];
-      }
+      for (std::int64_t j = 0; j < visible; ++j) weights[j] = word[j] < below ? 0 : weights[j];
     }
     multiply_packed(sums, padded<Sum>(HS),
                     as_rows(room.weight_rows, Strided<Sum>{scores, stride, 1}, rows, end),
                     Panels<Unit>{room.values, length, HS}, rows, HS, end, false);
     for (std::int64_t row = 0; row < rows; ++row) {
       Real* out = args.out + at.out + (i0 + row) * at.out_stride;
-      const Sum* sum = sums + row * padded<Sum>(HS);
-#pragma omp simd
-      for (std::int64_t d = 0; d < HS; ++d) out[d] = sum[d] * factors[row];
+      write_row(out, sums + row * padded<Sum>(HS), HS, factors[row]);
     }
   }
   for (std::int64_t i = length; i < T; ++i) {
@@ -244,11 +264,7 @@ template <class Real>
 void write_rows(Real* to, std::int64_t to_stride, const sum_t<Real>* from, std::int64_t rows,
                 std::int64_t HS, sum_t<Real> scale) {
   for (std::int64_t row = 0; row < rows; ++row) {
-    const sum_t<Real>* gradient = from + row * padded<sum_t<Real>>(HS);
-#pragma omp simd
-    for (std::int64_t d = 0; d < HS; ++d) {
-      to[row * to_stride + d] = gradient[d] * scale;
-    }
+    write_row(to + row * to_stride, from + row * padded<sum_t<Real>>(HS), HS, scale);
   }
 }
 

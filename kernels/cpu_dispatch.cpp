@@ -61,7 +61,8 @@
 #define KERNEL(name, Args)                         \
   DEFINE(name, (const Args<Real>& args), (args), ) \
   MASQUE_INSTANTIATE(name, Args)
-// CPUs with products of bf16 round to it by an instruction too; only products need more than that.
+// CPUs with products of bf16 round to it by an instruction too; only products of matrices need more
+// than that.
 #define ROUNDING_KERNEL(name, Args)                                                            \
   AVX512_BF16(AT(avx512_bf16, name, (const Args<Real>& args)))                                 \
   DEFINE(name, (const Args<Real>& args), (args),                                               \
@@ -84,7 +85,7 @@
 namespace masque {
 
 KERNEL(adamw, AdamW)
-KERNEL(attention_decode, AttentionDecode)
+ROUNDING_KERNEL(attention_decode, AttentionDecode)
 KERNEL(embedding_backward, EmbeddingBackward)
 KERNEL(embedding_forward, EmbeddingForward)
 ROUNDING_KERNEL(gelu_backward, GeluBackward)
@@ -99,8 +100,8 @@ ROUNDING_PAIR_KERNEL(residual_layernorm_backward, LayernormBackward, ResidualDro
 ROUNDING_PAIR_KERNEL(residual_layernorm_forward, ResidualDropoutForward, LayernormForward)
 ROUNDING_PAIR_KERNEL(residual_rmsnorm_backward, RmsnormBackward, ResidualDropoutBackward)
 ROUNDING_PAIR_KERNEL(residual_rmsnorm_forward, ResidualDropoutForward, RmsnormForward)
-KERNEL(rope_backward, Rope)
-KERNEL(rope_forward, Rope)
+ROUNDING_KERNEL(rope_backward, Rope)
+ROUNDING_KERNEL(rope_forward, Rope)
 ROUNDING_KERNEL(swiglu_backward, SwigluBackward)
 ROUNDING_KERNEL(swiglu_forward, SwigluForward)
 PRODUCT_KERNEL(attention_backward, AttentionBackward)

@@ -7,7 +7,7 @@
 #include "kernels/level.h"
 #include "kernels/philox_block.h"
 #include "kernels/residual_dropout.h"
-#include "kernels/store_row.h"
+#include "kernels/row_parts.h"
 
 namespace masque {
 inline namespace MASQUE_LEVEL_HELPERS {
@@ -30,15 +30,16 @@ void add_dropped(Real* out, const Real* residual, const Real* branch, const Step
     philox_block<kCounters>(state->seed, stream, state->step, row,
                             static_cast<std::uint32_t>(at / 4), words);
     const std::uint32_t* word = words + skipped;
-    const auto kept = [&](std::int64_t i) {
-      return word[i] >= keep_from ? Stat(branch[done + i]) * scale : Stat{0};
-    };
-    if (residual != nullptr) {
-      store_row(out + done, here,
-                [&](std::int64_t i) { return Stat(residual[done + i]) + kept(i); });
-    } else {
-      store_row(out + done, here, kept);
+    Stat kept[4 * kCounters];
+#pragma omp simd
+    for (std::int64_t i = 0; i < here; ++i) {
+      kept[i] = word[i] >= keep_from ? Stat(branch[done + i]) * scale : Stat{0};
     }
+    for_parts<Stat>(here, [&](const auto& part) {
+      auto sum = part.load(kept);
+      if (residual != nullptr) sum += part.load(residual + done);
+      part.store(out + done, sum);
+    });
     done += here;
   }
 }
@@ -46,12 +47,12 @@ void add_dropped(Real* out, const Real* residual, const Real* branch, const Step
 // The same where nothing is dropped.
 template <class Real>
 void add_all(Real* out, const Real* residual, const Real* branch, std::int64_t count) {
-  using Stat = stat_t<Real>;
   if (residual == nullptr) {
     if (out != branch) std::copy_n(branch, count, out);
     return;
   }
-  store_row(out, count, [&](std::int64_t i) { return Stat(residual[i]) + Stat(branch[i]); });
+  for_parts<stat_t<Real>>(
+      count, [&](const auto& part) { part.store(out, part.load(residual) + part.load(branch)); });
 }
 
 // Elements first … first + count − 1 of batch row b.

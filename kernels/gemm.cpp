@@ -14,9 +14,8 @@ namespace masque {
 namespace MASQUE_LEVEL {
 namespace {
 
-constexpr std::int64_t kTall = 512;     // rows of C from which it is cut by rows alone
-constexpr std::int64_t kDepth = 256;    // units of the sum at a time: a panel of them stays in L1
-constexpr std::int64_t kThinRows = 16;  // of A up to which packing B costs more than it saves
+constexpr std::int64_t kTall = 512;   // rows of C from which it is cut by rows alone
+constexpr std::int64_t kDepth = 256;  // units of the sum at a time: a panel of them stays in L1
 
 // A whole tile as it lies on the stack before it is converted, or where C has no room for it.
 constexpr std::int64_t kBlockRows = std::max<std::int64_t>(2 * kTileSide, kTileRows);
@@ -370,9 +369,9 @@ void multiply_slabs(const Gemm<Real>& args, Out* c) {
   }
 }
 
-// Few rows (decoding): every weight is read once, from where it lies. In tiles Cᵀ = B·Aᵀ is
-// computed, whose left side the weights are as they lie; A, packed by each thread for itself, is
-// small.
+// Few rows (decoding), for which packing B would cost more than it saves: every weight is read
+// once, from where it lies. In tiles Cᵀ = B·Aᵀ is computed, whose left side the weights are as they
+// lie; A, packed by each thread for itself, is small.
 template <class Real, class Out>
 void multiply_thin(const Gemm<Real>& args, Out* c) {
 #ifdef __AMX_BF16__

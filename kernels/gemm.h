@@ -23,6 +23,10 @@ struct Gemm {
   std::int64_t M, N, K;
 };
 
+// A of as many rows at most, times a transposed B, is multiplied with the weights where they lie.
+// Its sums are taken in another order, and may end in other bits, than those of more rows.
+inline constexpr std::int64_t kThinRows = 16;
+
 template <class Real>
 void gemm(On<Cpu, Real> on, const Gemm<Real>& args);
 

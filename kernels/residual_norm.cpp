@@ -6,7 +6,7 @@
 #include "kernels/dropped_rows.h"
 #include "kernels/level.h"
 #include "kernels/row_chunks.h"
-#include "kernels/store_row.h"
+#include "kernels/row_parts.h"
 
 namespace masque {
 namespace MASQUE_LEVEL {
@@ -24,20 +24,19 @@ void layernorm_row(const LayernormForward<Real>& args, std::int64_t n) {
   const std::int64_t C = args.C;
   const Real* x = args.x + n * C;
   Real* out = args.out + n * C;
-  Stat sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (std::int64_t c = 0; c < C; ++c) sum += x[c];
-  const Stat mean = sum / C;
-  Stat squares = 0;
-#pragma omp simd reduction(+ : squares)
-  for (std::int64_t c = 0; c < C; ++c) squares += (x[c] - mean) * (x[c] - mean);
-  const Stat rstd = 1 / std::sqrt(squares / C + static_cast<Stat>(args.eps));
-  if (args.bias != nullptr) {
-    store_row(out, C,
-              [&](std::int64_t c) { return (x[c] - mean) * rstd * args.weight[c] + args.bias[c]; });
-  } else {
-    store_row(out, C, [&](std::int64_t c) { return (x[c] - mean) * rstd * args.weight[c]; });
-  }
+  VectorOf<Stat> sums = {}, squares = {};
+  for_parts<Stat>(C, [&](const auto& part) { sums += part.load(x); });
+  const Stat mean = sum_of<Stat>(sums) / C;
+  for_parts<Stat>(C, [&](const auto& part) {
+    const auto centred = part.only(part.load(x) - mean);
+    squares += centred * centred;
+  });
+  const Stat rstd = 1 / std::sqrt(sum_of<Stat>(squares) / C + static_cast<Stat>(args.eps));
+  for_parts<Stat>(C, [&](const auto& part) {
+    auto normed = (part.load(x) - mean) * rstd * part.load(args.weight);
+    if (args.bias != nullptr) normed += part.load(args.bias);
+    part.store(out, normed);
+  });
   args.mean[n] = mean;
   args.rstd[n] = rstd;
 }
@@ -48,11 +47,14 @@ void rmsnorm_row(const RmsnormForward<Real>& args, std::int64_t n) {
   const std::int64_t C = args.C;
   const Real* x = args.x + n * C;
   Real* out = args.out + n * C;
-  Stat squares = 0;
-#pragma omp simd reduction(+ : squares)
-  for (std::int64_t c = 0; c < C; ++c) squares += Stat(x[c]) * Stat(x[c]);
-  const Stat rstd = 1 / std::sqrt(squares / C + static_cast<Stat>(args.eps));
-  store_row(out, C, [&](std::int64_t c) { return x[c] * rstd * args.weight[c]; });
+  VectorOf<Stat> squares = {};
+  for_parts<Stat>(C, [&](const auto& part) {
+    const auto value = part.load(x);
+    squares += value * value;
+  });
+  const Stat rstd = 1 / std::sqrt(sum_of<Stat>(squares) / C + static_cast<Stat>(args.eps));
+  for_parts<Stat>(
+      C, [&](const auto& part) { part.store(out, part.load(x) * rstd * part.load(args.weight)); });
   args.rstd[n] = rstd;
 }
 
@@ -66,29 +68,24 @@ void layernorm_backward_row(const LayernormBackward<Real>& args, std::int64_t n,
   const Real* x = args.x + n * C;
   const Real* dout = args.dout + n * C;
   const Stat mean = args.mean[n], rstd = args.rstd[n];
-  Stat sum = 0, dot = 0;
-#pragma omp simd reduction(+ : sum, dot)
-  for (std::int64_t c = 0; c < C; ++c) {
-    const Stat normed = (x[c] - mean) * rstd;
-    const Stat gradient = dout[c] * args.weight[c];
-    sum += gradient;
-    dot += gradient * normed;
-    dweight[c] += dout[c] * normed;
-    dbias[c] += dout[c];
-  }
-  sum /= C;
-  dot /= C;
-  const auto gradient = [&](std::int64_t c) {
-    const Stat normed = (x[c] - mean) * rstd;
-    return (dout[c] * args.weight[c] - sum - normed * dot) * rstd;
-  };
+  VectorOf<Stat> sums = {}, dots = {};
+  for_parts<Stat>(C, [&](const auto& part) {
+    const auto normed = (part.load(x) - mean) * rstd, outer = part.load(dout);
+    const auto gradient = outer * part.load(args.weight);
+    sums += gradient;
+    dots += gradient * normed;
+    part.store(dweight, part.load(dweight) + outer * normed);
+    part.store(dbias, part.load(dbias) + outer);
+  });
+  const Stat sum = sum_of<Stat>(sums) / C, dot = sum_of<Stat>(dots) / C;
   Real* dx = args.dx + n * C;
-  if (args.dresidual != nullptr) {
-    const Real* dresidual = args.dresidual + n * C;
-    store_row(dx, C, [&](std::int64_t c) { return dresidual[c] + gradient(c); });
-  } else {
-    store_row(dx, C, gradient);
-  }
+  const Real* dresidual = args.dresidual == nullptr ? nullptr : args.dresidual + n * C;
+  for_parts<Stat>(C, [&](const auto& part) {
+    const auto normed = (part.load(x) - mean) * rstd;
+    auto gradient = (part.load(dout) * part.load(args.weight) - sum - normed * dot) * rstd;
+    if (dresidual != nullptr) gradient += part.load(dresidual);
+    part.store(dx, gradient);
+  });
 }
 
 // With x̂ = x·rstd and g = dout·weight: dx = rstd·(g − x̂·mean(g·x̂)).
@@ -100,24 +97,20 @@ void rmsnorm_backward_row(const RmsnormBackward<Real>& args, std::int64_t n,
   const Real* x = args.x + n * C;
   const Real* dout = args.dout + n * C;
   const Stat rstd = args.rstd[n];
-  Stat dot = 0;
-#pragma omp simd reduction(+ : dot)
-  for (std::int64_t c = 0; c < C; ++c) {
-    const Stat product = dout[c] * (x[c] * rstd);
-    dot += product * args.weight[c];
-    dweight[c] += product;
-  }
-  dot /= C;
-  const auto gradient = [&](std::int64_t c) {
-    return (dout[c] * args.weight[c] - x[c] * rstd * dot) * rstd;
-  };
+  VectorOf<Stat> dots = {};
+  for_parts<Stat>(C, [&](const auto& part) {
+    const auto product = part.load(dout) * (part.load(x) * rstd);
+    dots += product * part.load(args.weight);
+    part.store(dweight, part.load(dweight) + product);
+  });
+  const Stat dot = sum_of<Stat>(dots) / C;
   Real* dx = args.dx + n * C;
-  if (args.dresidual != nullptr) {
-    const Real* dresidual = args.dresidual + n * C;
-    store_row(dx, C, [&](std::int64_t c) { return dresidual[c] + gradient(c); });
-  } else {
-    store_row(dx, C, gradient);
-  }
+  const Real* dresidual = args.dresidual == nullptr ? nullptr : args.dresidual + n * C;
+  for_parts<Stat>(C, [&](const auto& part) {
+    auto gradient = (part.load(dout) * part.load(args.weight) - part.load(x) * rstd * dot) * rstd;
+    if (dresidual != nullptr) gradient += part.load(dresidual);
+    part.store(dx, gradient);
+  });
 }
 
 // A row is added, then normed while it is in the nearest cache.

@@ -7,7 +7,7 @@
 namespace masque {
 
 // Who uses it: two that are in use at the same time have names of their own.
-enum class Scratch { gemm_a, gemm_b, attention, classifier, rows, rotations, rotations_f64, sums };
+enum class Scratch { gemm_a, gemm_b, attention, classifier, rows, sums };
 
 // At least `bytes`, aligned to 64, with arbitrary content: the same memory at each call of this
 // thread and name, until more is asked for.

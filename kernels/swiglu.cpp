@@ -2,7 +2,7 @@
 
 #include "kernels/level.h"
 #include "kernels/row_chunks.h"
-#include "kernels/store_row.h"
+#include "kernels/row_parts.h"
 #include "kernels/vector_math.h"
 
 namespace masque {
@@ -17,9 +17,9 @@ void swiglu_forward(On<Cpu, Real>, const SwigluForward<Real>& args) {
     const Real* gates = args.gate_up + n * 2 * F;
     const Real* ups = gates + F;
     Real* out = args.out + n * F;
-    store_row(out, F, [&](std::int64_t i) {
-      const Stat gate = gates[i];
-      return gate / (1 + fast_exp(-gate)) * ups[i];
+    for_parts<Stat>(F, [&](const auto& part) {
+      const auto gate = part.load(gates);
+      part.store(out, gate * sigmoid<Stat>(gate) * part.load(ups));
     });
   }
 }
@@ -35,11 +35,11 @@ void swiglu_backward(On<Cpu, Real>, const SwigluBackward<Real>& args) {
     const Real* dout = args.dout + n * F;
     Real* dgates = args.dgate_up + n * 2 * F;
     Real* dups = dgates + F;
-    store_rows(dgates, dups, F, [&](std::int64_t i, Stat& dgate, Stat& dup) {
-      const Stat gate = gates[i], up = ups[i], gradient = dout[i];
-      const Stat sigmoid = 1 / (1 + fast_exp(-gate));
-      dgate = gradient * up * sigmoid * (1 + gate * (1 - sigmoid));
-      dup = gradient * gate * sigmoid;
+    for_parts<Stat>(F, [&](const auto& part) {
+      const auto gate = part.load(gates), share = sigmoid<Stat>(gate);
+      const auto gradient = part.load(dout) * share;
+      part.store(dgates, gradient * part.load(ups) * (1 + gate * (1 - share)));
+      part.store(dups, gradient * gate);
     });
   }
 }

@@ -2,60 +2,14 @@
 // it lies.
 #pragma once
 
-#ifdef __AVX512BF16__
-#include <immintrin.h>
-#endif
-
 #include <cstdint>
-#include <type_traits>
 
+#include "kernels/dot.h"
 #include "kernels/gemm.h"
 #include "kernels/level.h"
-#include "kernels/units.h"
 
 namespace masque {
 inline namespace MASQUE_LEVEL_HELPERS {
-
-// Numbers that lie side by side as one vector.
-template <class Real>
-typename Simd<sum_t<Real>>::Vector load(const Real* from) {
-  if constexpr (std::is_same_v<Real, bf16>) {
-    constexpr int lanes = Simd<float>::lanes;
-    typedef std::uint16_t Halves __attribute__((vector_size(2 * lanes), aligned(2), may_alias));
-    typedef std::uint32_t Words __attribute__((vector_size(4 * lanes)));
-    const Words words = __builtin_convertvector(*reinterpret_cast<const Halves*>(from), Words)
-                        << 16;
-    return reinterpret_cast<typename Simd<float>::Vector>(words);
-  } else {
-    return *reinterpret_cast<const typename Simd<Real>::Stored*>(from);
-  }
-}
-
-// How dot products go along the sum: `step` numbers at a time, and what is left where `masked`.
-template <class Real>
-struct Dot {
-  using Vector = typename Simd<sum_t<Real>>::Vector;
-  static constexpr std::int64_t step = Simd<sum_t<Real>>::lanes;
-  static constexpr bool masked = false;
-
-  static void add(Vector& sum, const Real* a, const Real* b, std::int64_t) {
-    sum += load(a) * load(b);
-  }
-};
-#ifdef __AVX512BF16__
-template <>
-struct Dot<bf16> {
-  using Vector = Simd<float>::Vector;
-  static constexpr std::int64_t step = 32;
-  static constexpr bool masked = true;
-
-  static void add(Vector& sum, const bf16* a, const bf16* b, std::int64_t left) {
-    const __mmask32 mask = left >= step ? ~0u : (1u << left) - 1;
-    sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(mask, a)),
-                           reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(mask, b)));
-  }
-};
-#endif
 
 // C(m0 + i, n0 + j) for i < Rows, j < Columns, as dot products of rows of A and of Bᵀ.
 template <int Rows, int Columns, class Real, class Out>

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "kernels/level.h"
 
@@ -80,21 +81,28 @@ struct Simd {
   static constexpr std::int64_t panel = lanes * kPanelVectors;  // columns of a whole panel
 };
 
+template <class Unit>
+using VectorOf = typename Simd<Unit>::Vector;
+
 constexpr std::int64_t round_up(std::int64_t count, std::int64_t multiple) {
   return (count + multiple - 1) / multiple * multiple;
 }
 
+// A vector's lanes plus those `Half` further on.
+template <int Half, class Vector, int... N>
+inline Vector add_shifted(const Vector& vector, std::integer_sequence<int, N...> /*lanes*/) {
+  return vector + __builtin_shufflevector(vector, vector, ((N + Half) % sizeof...(N))...);
+}
+
 // The sum of a vector's lanes, half onto half.
-template <class Unit>
-inline typename Simd<Unit>::Lane sum_of(const typename Simd<Unit>::Vector& vector) {
-  typename Simd<Unit>::Lane lane[Simd<Unit>::lanes];
-  std::memcpy(lane, &vector, sizeof(lane));
-#pragma GCC unroll 4
-  for (std::int64_t half = Simd<Unit>::lanes / 2; half > 0; half /= 2) {
-#pragma omp simd
-    for (std::int64_t n = 0; n < half; ++n) lane[n] += lane[n + half];
+template <class Unit, int Half = static_cast<int>(Simd<Unit>::lanes / 2)>
+inline typename Simd<Unit>::Lane sum_of(const VectorOf<Unit>& vector) {
+  constexpr std::make_integer_sequence<int, static_cast<int>(Simd<Unit>::lanes)> lanes;
+  if constexpr (Half > 0) {
+    return sum_of<Unit, Half / 2>(add_shifted<Half>(vector, lanes));
+  } else {
+    return vector[0];
   }
-  return lane[0];
 }
 
 // Units along a sum of K numbers; whole tiles of them where the level has tiles.

@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "kernels/attention.h"
+#include "kernels/bf16.h"
 #include "tests/support/arrays.h"
 #include "tests/support/catch.h"
+#include "tests/support/cpu_levels.h"
 
 namespace masque::test {
 namespace {
@@ -42,40 +44,55 @@ std::vector<Real> decode(const Sizes& at, const std::vector<Real>& qkv,
   return out;
 }
 
+// Against attention over the whole sequence in f64, on the same numbers.
 template <class Real>
 void check(const Sizes& at, const std::vector<std::int64_t>& pieces, double tolerance) {
   const auto qkv = normal_array<Real>("decode", 3 * at.B * at.T * at.NH * at.HS);
-  auto wanted = poisoned<Real>(at.B * at.T * at.NH * at.HS);
-  auto lse = poisoned<Real>(at.B * at.NH * at.T);
-  attention_forward(On<Cpu, Real>{}, {wanted.data(), lse.data(), qkv.data(), nullptr, true, nullptr,
-                                      0, 0.0, at.B, at.T, at.NH, at.HS});
+  const std::vector<double> exact(qkv.begin(), qkv.end());
+  auto wanted = poisoned<double>(at.B * at.T * at.NH * at.HS);
+  auto lse = poisoned<double>(at.B * at.NH * at.T);
+  attention_forward(On<Cpu, double>{}, {wanted.data(), lse.data(), exact.data(), nullptr, true,
+                                        nullptr, 0, 0.0, at.B, at.T, at.NH, at.HS});
   const auto got = decode<Real>(at, qkv, pieces);
-  bool close = true;
+  double largest = 0;
   for (std::size_t i = 0; i < got.size(); ++i) {
-    close = close && std::abs(got[i] - wanted[i]) <= tolerance;
+    const double difference = std::abs(static_cast<double>(got[i]) - wanted[i]);
+    largest = difference <= largest ? largest : difference;  // NaN is the largest
   }
   CAPTURE(at.B, at.T, at.NH, at.HS, at.capacity, pieces);
-  CHECK(close);
+  CHECK(largest <= tolerance);
 }
 
-TEST_CASE("attention_decode equals causal attention", "[cpu]") {
+TEST_CASE("attention_decode equals causal attention, at every level", "[cpu]") {
   const std::vector<std::int64_t> ones(13, 1);
   const std::vector<std::vector<std::int64_t>> cuts = {{13}, ones, {5, 1, 1, 6}, {12, 1}};
-  for (const auto& pieces : cuts) {
-    check<float>({2, 13, 3, 5, 13}, pieces, 1e-5);
-    check<double>({2, 13, 3, 5, 13}, pieces, 1e-12);
-    check<float>({1, 13, 2, 32, 20}, pieces, 1e-5);
-    check<double>({3, 13, 1, 1, 17}, pieces, 1e-12);
-  }
-  check<float>({2, 131, 2, 64, 131}, {100, 1, 30}, 1e-5);
-  check<double>({1, 67, 1, 128, 70}, {67}, 1e-12);
+  constexpr double kBf16 = 0.01;  // of outputs below 4: rounded to 2⁻⁷ at most
+  at_every_cpu_level([&] {
+    for (const auto& pieces : cuts) {
+      check<float>({2, 13, 3, 5, 13}, pieces, 1e-5);
+      check<double>({2, 13, 3, 5, 13}, pieces, 1e-12);
+      check<bf16>({2, 13, 3, 5, 13}, pieces, kBf16);
+      check<float>({1, 13, 2, 32, 20}, pieces, 1e-5);
+      check<bf16>({1, 13, 2, 32, 20}, pieces, kBf16);
+      check<double>({3, 13, 1, 1, 17}, pieces, 1e-12);
+    }
+    for (const std::int64_t HS : {1, 7, 16, 33, 48, 64, 96, 100, 128, 160}) {
+      check<float>({2, 67, 2, HS, 70}, {50, 1, 16}, 1e-5);
+      check<bf16>({2, 67, 2, HS, 70}, {50, 1, 16}, kBf16);
+      check<double>({2, 67, 2, HS, 70}, {50, 1, 16}, 1e-12);
+    }
+  });
 }
 
 TEST_CASE("attention_decode gives the same bits for any number of threads and any cut", "[cpu]") {
   const Sizes at = {2, 40, 3, 24, 48};
   const auto qkv = normal_array<float>("decode", 3 * at.B * at.T * at.NH * at.HS);
-  CHECK(same_for_any_threads([&] { return decode<float>(at, qkv, {30, 1, 9}); }));
-  CHECK(same_bits(decode<float>(at, qkv, {40}), decode<float>(at, qkv, {30, 1, 9})));
+  const auto narrow = normal_array<bf16>("decode", 3 * at.B * at.T * at.NH * at.HS);
+  at_every_cpu_level([&] {
+    CHECK(same_for_any_threads([&] { return decode<float>(at, qkv, {30, 1, 9}); }));
+    CHECK(same_bits(decode<float>(at, qkv, {40}), decode<float>(at, qkv, {30, 1, 9})));
+    CHECK(same_bits(decode<bf16>(at, narrow, {40}), decode<bf16>(at, narrow, {30, 1, 9})));
+  });
 }
 
 TEST_CASE("attention_decode refuses what its cache cannot hold", "[cpu]") {
