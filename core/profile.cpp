@@ -6,7 +6,7 @@
 namespace masque {
 namespace {
 
-std::vector<OpTime>* times = nullptr;  // null: off
+thread_local std::vector<OpTime>* times = nullptr;  // null: off
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();

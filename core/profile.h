@@ -17,7 +17,8 @@ struct OpTime {
   std::int64_t calls = 0;
 };
 
-// From here on each op adds to `times`, in the order in which they first ran; null: no more.
+// From here on each op that this thread calls adds to `times`, in the order in which they first
+// ran; null: no more.
 void profile_into(std::vector<OpTime>* times);
 
 // Times a scope as `op`. Scopes do not nest.

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/tape.h"
+#include "models/network.h"
 #include "models/objective.h"
 #include "models/transformer.h"
 
@@ -13,10 +14,6 @@ namespace {
 using Taken = MemoryPiece::Taken;
 
 constexpr std::int64_t kEvaluationTokens = 4096;  // in a forward
-
-std::size_t bytes_of(std::int64_t count, DType dtype) {
-  return static_cast<std::size_t>(count) * size_of(dtype);
-}
 
 // The largest forward of an evaluation: sequences, and positions whose logits are wanted.
 struct Evaluation {
@@ -46,16 +43,6 @@ Evaluation evaluation_of(const RunConfig& config) {
       1, std::min(evaluation_batch(model), windows * (masked ? training.eval_draws : 1)));
   return {sequences, masked ? masked_positions(sequences, training.eval_draws, model.context)
                             : sequences * model.context};
-}
-
-std::size_t forward_bytes(Transformer& transformer, const Evaluation& evaluation) {
-  Arena arena = Arena::counting(transformer.device());
-  Tape tape(arena, Tape::Mode::inference);
-  const Tensor ids =
-      arena.allocate({evaluation.sequences, transformer.config().context}, DType::i32);
-  const std::vector<std::int64_t> rows(static_cast<std::size_t>(evaluation.positions));
-  transformer.head(tape, transformer.hidden_at(tape, ids, nullptr, rows));
-  return arena.high_water();
 }
 
 }  // namespace
@@ -100,8 +87,10 @@ std::vector<MemoryPiece> plan_memory(const RunConfig& config, const Device& devi
         {std::string("weights put aside meanwhile"), once + computed, gpu, Taken::evaluating});
   }
   pieces.push_back({"activations of a step", step_bytes(config, device), gpu});
-  pieces.push_back({"activations of an evaluation", forward_bytes(transformer, evaluation), gpu,
-                    Taken::evaluating});
+  pieces.push_back(
+      {"activations of an evaluation",
+       predict_bytes(transformer, evaluation.sequences, config.model.context, evaluation.positions),
+       gpu, Taken::evaluating});
   // As they come from the device, and as f64.
   const std::size_t logits = static_cast<std::size_t>(evaluation.positions) *
                              static_cast<std::size_t>(config.model.vocab_size) *

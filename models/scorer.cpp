@@ -8,13 +8,6 @@
 #include "kernels/masked_cross_entropy.h"
 
 namespace masque {
-namespace {
-
-// A CPU's products of up to 16 rows sum in another order (kernels/gemm.cpp), and so end in other
-// bits: no forward has so few.
-constexpr std::int64_t kLeastRows = 32;
-
-}  // namespace
 
 Scorer::Scorer(Predictor& predictor, std::span<const std::uint8_t> excluded, std::int64_t T)
     : predictor_(predictor), excluded_(excluded), T_(T) {
@@ -42,8 +35,6 @@ void Scorer::run(std::int64_t sequences, std::int64_t positions) {
   const std::size_t N = rows_.size();
   const auto V = static_cast<std::size_t>(predictor_.vocab_size());
   const auto T = static_cast<std::size_t>(T_);
-  sequences = std::max(sequences, (kLeastRows + T_ - 1) / T_);
-  positions = std::max(positions, kLeastRows);
   while (N > 0 && std::ssize(ids_) < sequences * T_) {
     const std::size_t end = ids_.size();
     ids_.resize(end + T);
