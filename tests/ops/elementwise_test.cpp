@@ -1,13 +1,16 @@
 // gelu, swiglu and rope beside their definitions. Their gradients: the op cases.
 #include <cmath>
+#include <limits>
 #include <vector>
 
+#include "kernels/bf16.h"
 #include "kernels/gelu.h"
 #include "kernels/rope.h"
 #include "kernels/swiglu.h"
 #include "tests/support/random.h"
 // After the engine's own CHECK.
 #include "tests/support/catch.h"
+#include "tests/support/cpu_levels.h"
 
 namespace masque::test {
 namespace {
@@ -32,13 +35,50 @@ TEST_CASE("gelu is its definition", "[cpu]") {
   }
 }
 
-TEST_CASE("gelu is 0 far below 0 and x far above, in f32 too", "[cpu]") {
-  const std::vector<float> x = {-1e4f, -100, -20, 0, 20, 100, 1e4f};
-  std::vector<float> out(x.size());
-  gelu_forward(On<Cpu, float>{}, {.out = out.data(), .x = x.data(), .n = 7});
+// Values that whole vectors and the rest of a row meet alike: 7 of them, over and over.
+template <class Real>
+std::vector<Real> extremes(std::int64_t count) {
+  constexpr float values[] = {-1e4f, -100, -20, std::numeric_limits<float>::quiet_NaN(),
+                              20,    100,  1e4f};
+  std::vector<Real> x;
+  for (std::int64_t i = 0; i < count; ++i) x.push_back(Real(values[i % 7]));
+  return x;
+}
+
+// x far above 0, 0 far below, and NaN of NaN.
+template <class Real>
+void check_extremes(const std::vector<Real>& x, const std::vector<Real>& out) {
   for (std::size_t i = 0; i < x.size(); ++i) {
-    CHECK(out[i] == Approx(x[i] > 0 ? x[i] : 0).margin(1e-30));
+    const auto from = static_cast<double>(x[i]), to = static_cast<double>(out[i]);
+    CAPTURE(i, from);
+    if (std::isnan(from)) {
+      CHECK(std::isnan(to));
+    } else {
+      CHECK(to == Approx(from > 0 ? from : 0).margin(from == -20 ? 5e-8 : 1e-30));
+    }
   }
+}
+
+template <class Real>
+void check_gelu_and_swiglu_at_extremes() {
+  constexpr std::int64_t count = 45;
+  const std::vector<Real> x = extremes<Real>(count);
+  std::vector<Real> out(x.size());
+  gelu_forward(On<Cpu, Real>{}, {.out = out.data(), .x = x.data(), .n = count});
+  check_extremes(x, out);
+  std::vector<Real> gate_up = x;
+  gate_up.resize(2 * x.size(), Real(1.0f));
+  swiglu_forward(On<Cpu, Real>{},
+                 {.out = out.data(), .gate_up = gate_up.data(), .N = 1, .F = count});
+  check_extremes(x, out);
+}
+
+TEST_CASE("gelu and swiglu far from 0, and of NaN, at every level", "[cpu]") {
+  at_every_cpu_level([] {
+    check_gelu_and_swiglu_at_extremes<float>();
+    check_gelu_and_swiglu_at_extremes<bf16>();
+    check_gelu_and_swiglu_at_extremes<double>();
+  });
 }
 
 TEST_CASE("swiglu is its definition", "[cpu]") {
