@@ -144,12 +144,15 @@ skip "[slow] tests under sanitizers" "they ran without; here they would take man
 
 # The programs' own code is left out: clang has compiled it above, and the gradient check shows that
 # what is below it links.
-heading "CUDA by nvcc: kernels, core, models and the gradient check (preset cuda, host code unoptimised)"
+heading "CUDA by nvcc: kernels, core, models and the gradient check (preset cuda, hardly optimised)"
 cuda_built=no
 if command -v nvcc > /dev/null; then
   if command -v ccache > /dev/null; then export CMAKE_CUDA_COMPILER_LAUNCHER=ccache; fi
+  cuda_flags=-O3
+  # Kernels in less than half the time, where nvcc knows how (since CUDA 13 at least).
+  if [[ $(nvcc --help) == *--Ofast-compile* ]]; then cuda_flags+=" -Ofc=max"; fi
   if check "configure cuda" cmake --preset cuda -B build/nvcc -DCMAKE_BUILD_TYPE=Debug -DMASQUE_LEVELS= \
-    -DCMAKE_CXX_FLAGS_DEBUG=-O0 -DCMAKE_CUDA_FLAGS_DEBUG=-O3; then
+    -DCMAKE_CXX_FLAGS_DEBUG=-O0 "-DCMAKE_CUDA_FLAGS_DEBUG=$cuda_flags"; then
     if check "build cuda" cmake --build build/nvcc -j "$jobs" --target masque_models masque-gradcheck; then
       cuda_built=yes
     fi
