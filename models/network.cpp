@@ -71,14 +71,18 @@ std::vector<Share> shares_of(const PredictorInput& input, bool gpu) {
   return shares;
 }
 
-// A share as an input of its own. On a CPU copies of its first sequence and row make it more than
-// kThinRows of each, so that every product of every batch sums in one order.
+// On a CPU every product has more than kThinRows rows, so that it sums in one order in every batch.
+std::int64_t least_rows(bool gpu) {
+  return gpu ? 1 : kThinRows + 1;
+}
+
+// A share as an input of its own; copies of its first sequence and row fill it up.
 class ShareInput {
  public:
   ShareInput(const PredictorInput& input, const Share& share, bool gpu)
       : ids_(input.ids.begin() + share.first * input.T,
              input.ids.begin() + (share.first + share.count) * input.T) {
-    const std::int64_t least = gpu ? 1 : kThinRows + 1;
+    const std::int64_t least = least_rows(gpu);
     if (!input.lengths.empty()) {
       lengths_.assign(input.lengths.begin() + share.first,
                       input.lengths.begin() + share.first + share.count);
@@ -103,9 +107,22 @@ class ShareInput {
   PredictorInput view_;
 };
 
-std::size_t forward_bytes(Transformer& transformer, const PredictorInput& input) {
+// The activations of the largest of the shares, in bytes: of its shape alone.
+std::size_t share_bytes(Transformer& transformer, const PredictorInput& input,
+                        const std::vector<Share>& shares) {
+  std::size_t sequences = 0, wanted = 0;
+  for (const Share& share : shares) {
+    sequences = std::max(sequences, at(share.count));
+    wanted = std::max(wanted, share.wanted.size());
+  }
+  const bool gpu = on_gpu(transformer.device());
+  const std::size_t least = at(least_rows(gpu)), T = at(input.T);
+  sequences = std::max(sequences, (least + T - 1) / T);
+  const std::vector<std::int32_t> ids(sequences * T);
+  const std::vector<std::int32_t> lengths(input.lengths.empty() ? 0 : sequences);
+  const std::vector<std::int64_t> rows(std::max(wanted, least));
   Arena counting = Arena::counting(transformer.device());
-  forward(transformer, counting, input);
+  forward(transformer, counting, {ids, lengths, std::ssize(ids) / input.T, input.T, rows});
   return counting.high_water();
 }
 
@@ -226,14 +243,20 @@ void Network::predict(const PredictorInput& input, std::span<double> logits) {
         "network: room for {} logits of {} rows", logits.size(), input.rows.size());
   const bool gpu = on_gpu(arenas_.device());
   const std::vector<Share> shares = shares_of(input, gpu);
-  arenas_.make(max_threads());
+  // How much it needs depends on the rows; counted first, as growing takes more.
+  const std::size_t bytes = share_bytes(transformer_, input, shares);
+  const int at_once = static_cast<int>(std::min<std::int64_t>(std::ssize(shares), max_threads()));
+  arenas_.make(at_once);
+  for (int thread = 0; thread < at_once; ++thread) {
+    arenas_[thread].reset();
+    arenas_[thread].reserve(bytes);
+  }
   share_out(std::ssize(shares), [&](std::int64_t i, int thread) {
     const Share& share = shares[at(i)];
     if (share.wanted.empty()) return;
     const ShareInput own(input, share, gpu);
     Arena& arena = arenas_[thread];
     arena.reset();
-    arena.reserve(forward_bytes(transformer_, own.view()));  // growing takes more
     const Tensor own_logits = forward(transformer_, arena, own.view());
     read_logits(arena.device(), own_logits, share.wanted, logits);
   });
@@ -241,18 +264,12 @@ void Network::predict(const PredictorInput& input, std::span<double> logits) {
 
 std::size_t predict_bytes(Transformer& transformer, std::int64_t B, std::int64_t T,
                           std::int64_t positions) {
-  const bool gpu = on_gpu(transformer.device());
-  const std::vector<std::int32_t> ids(at(B * T));
   std::vector<std::int64_t> rows;
   for (std::int64_t k = 0; k < positions; ++k) rows.push_back(k % B * T + k / B);
-  const PredictorInput input{ids, {}, B, T, rows};
-  const std::vector<Share> shares = shares_of(input, gpu);
-  std::size_t most = 0;
-  for (const Share& share : shares) {
-    if (share.wanted.empty()) continue;
-    most = std::max(most, forward_bytes(transformer, ShareInput(input, share, gpu).view()));
-  }
-  return most * std::min<std::size_t>(shares.size(), at(max_threads()));
+  const PredictorInput input{{}, {}, B, T, rows};
+  const std::vector<Share> shares = shares_of(input, on_gpu(transformer.device()));
+  return share_bytes(transformer, input, shares) *
+         std::min<std::size_t>(shares.size(), at(max_threads()));
 }
 
 std::unique_ptr<CachedDecoder> Network::make_decoder(std::int64_t B) {
