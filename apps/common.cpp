@@ -16,6 +16,7 @@
 
 #include "apps/flags.h"
 #include "apps/usage.h"
+#include "core/threads.h"
 #include "kernels/backend.h"
 
 namespace masque {

@@ -1,7 +1,6 @@
 #include "apps/doctor.h"
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <cstdlib>
 #include <memory>
@@ -13,6 +12,7 @@
 #include "apps/environment.h"
 #include "apps/machine.h"
 #include "core/device.h"
+#include "core/threads.h"
 #include "kernels/cpu_level.h"
 #include "models/corpus.h"
 
@@ -52,7 +52,7 @@ bool has_gpu_backend() {
 }
 
 std::optional<Advice> about_threads(const Machine& machine) {
-  const int threads = omp_get_max_threads(), cpus = machine.usable_cpus;
+  const int threads = max_threads(), cpus = machine.usable_cpus;
   const char* variable = std::getenv("OMP_NUM_THREADS");
   const std::string mend = fmt::format(
       "{}give --threads {}", variable == nullptr ? "" : "unset OMP_NUM_THREADS, or ", cpus);

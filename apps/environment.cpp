@@ -3,7 +3,6 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <gnu/libc-version.h>
-#include <omp.h>
 #include <sys/utsname.h>
 
 #include <cstdlib>
@@ -15,6 +14,7 @@
 #include "apps/data_fetch.h"
 #include "apps/machine.h"
 #include "commit.h"  // made by commit.cmake
+#include "core/threads.h"
 #include "kernels/cpu_level.h"
 #include "models/corpus.h"
 
@@ -107,7 +107,7 @@ std::string version_text() {
       "CPU       {}: kernels built; {}: used here\n"
       "threads   {}",
       MASQUE_VERSION, commit(), kCompiler, MASQUE_BUILD_TYPE, cuda_facts(), joined(built_levels()),
-      name_of(cpu_level()), omp_get_max_threads());
+      name_of(cpu_level()), max_threads());
 }
 
 const char* cuda_backend() {
@@ -133,7 +133,7 @@ Json environment(const Device& device) {
                {"device", describe(device)},
                {"dtype", name_of(activation_dtype(device))},
                {"level", name_of(cpu_level())},
-               {"threads", omp_get_max_threads()},
+               {"threads", max_threads()},
                {"cpu", machine.cpu},
                {"cores", machine.cores},
                {"cpus", machine.cpus},

@@ -1,7 +1,5 @@
 #include "core/device.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -10,6 +8,7 @@
 
 #include "core/check.h"
 #include "core/out_of_memory.h"
+#include "core/threads.h"
 #include "kernels/cpu_level.h"
 #ifdef MASQUE_CUDA
 #include "kernels/gpu.h"
@@ -191,13 +190,7 @@ std::string describe(const Device& device) {
   const std::string type = std::visit([](auto on) { return name(on); }, device) + " " +
                            name_of(activation_dtype(device));
   if (on_gpu(device)) return type;
-  return fmt::format("{}, {} thread{}", type, omp_get_max_threads(),
-                     omp_get_max_threads() == 1 ? "" : "s");
-}
-
-void set_threads(int threads) {
-  if (threads < 0) throw InputError(fmt::format("--threads {}: must be 0 or more", threads));
-  if (threads > 0) omp_set_num_threads(threads);
+  return fmt::format("{}, {} thread{}", type, max_threads(), max_threads() == 1 ? "" : "s");
 }
 
 Memory::Memory(const Device& device, std::size_t bytes, const std::string& what,

@@ -29,9 +29,6 @@ DType activation_dtype(const Device& device);
 DType param_dtype(const Device& device);     // of master weights, gradients, statistics
 std::string describe(const Device& device);  // "cpu avx2 f32, 2 threads"; "NVIDIA H100 bf16"
 
-// Number of CPU threads from here on; 0 leaves the default (OMP_NUM_THREADS, else all cores).
-void set_threads(int threads);
-
 // Memory on a device, zeroed, aligned to 64 bytes. Move-only. Where there is none, an Error: what
 // asked for how much, and mend, what to change.
 class Memory {

@@ -1,10 +1,18 @@
 #include "core/threads.h"
 
+#include <fmt/format.h>
 #include <omp.h>
 
 #include <exception>
 
+#include "kernels/backend.h"
+
 namespace masque {
+
+void set_threads(int threads) {
+  if (threads < 0) throw InputError(fmt::format("--threads {}: must be 0 or more", threads));
+  if (threads > 0) omp_set_num_threads(threads);
+}
 
 int max_threads() {
   return omp_get_max_threads();

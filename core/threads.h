@@ -1,4 +1,4 @@
-// Independent calls on the CPU's threads.
+// The CPU's threads: how many, and independent calls on them.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,9 @@
 
 namespace masque {
 
-int max_threads();  // set_threads() or OMP_NUM_THREADS, else all cores
+// Number of CPU threads from here on; 0 leaves the default (OMP_NUM_THREADS, else all cores).
+void set_threads(int threads);
+int max_threads();
 
 // Calls run(i, thread) for each i below `count`, where thread < max_threads() tells apart calls at
 // the same time. At least as many calls as threads are spread over the threads, and the ops of a

@@ -8,6 +8,7 @@
 #include <exception>
 #include <utility>
 
+#include "core/threads.h"
 #include "tests/support/random.h"
 
 namespace masque::test {
