@@ -174,12 +174,12 @@ CachedDecoder::CachedDecoder(Transformer& transformer, std::int64_t B)
 // brings several tokens, so that a row's sums are taken in the same order in any batch. Weights
 // that stay in a core's cache are read by every thread for its own rows; larger ones are shared.
 std::int64_t CachedDecoder::rows_together(std::int64_t n) const {
-  constexpr std::int64_t kCachedWeights = 2 << 20;  // bytes
+  constexpr std::size_t kCachedWeights = 2 << 20;  // bytes
   if (n > 1) return 1;
   const std::int64_t most = std::min(B_, kThinRows), threads = max_threads();
   const ParameterStore& parameters = transformer_.parameters();
-  const auto size = static_cast<std::int64_t>(size_of(activation_dtype(parameters.device())));
-  if (B_ < threads || parameters.count() * size > kCachedWeights) return most;
+  const std::size_t weights = bytes_of(parameters.count(), activation_dtype(parameters.device()));
+  if (B_ < threads || weights > kCachedWeights) return most;
   return std::min(most, (B_ + threads - 1) / threads);
 }
 

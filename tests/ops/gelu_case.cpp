@@ -4,7 +4,7 @@
 namespace masque::test {
 namespace {
 
-constexpr double kF32Limit = 8.5e-7;
+constexpr double kF32Limit = 7.5e-7;
 
 OpCase gelu_case(const Shape& shape) {
   const auto n = static_cast<double>(shape.count());
