@@ -4,57 +4,14 @@
 // the same bits in any batch and on any number of threads.
 #pragma once
 
-#include <deque>
 #include <memory>
-#include <vector>
 
-#include "core/arena.h"
+#include "core/thread_arenas.h"
+#include "models/cached_decoder.h"
 #include "models/predictor.h"
-#include "models/sampler.h"
 #include "models/transformer.h"
 
 namespace masque {
-
-// An arena for each thread that works at the same time.
-class ThreadArenas {
- public:
-  ThreadArenas(Device device, std::string what, std::string mend)
-      : device_(device), what_(std::move(what)), mend_(std::move(mend)) {}
-
-  void make(int threads);  // before they are used by as many
-  Arena& operator[](int thread) { return arenas_[static_cast<std::size_t>(thread)]; }
-  const Device& device() const { return device_; }
-
- private:
-  Device device_;
-  std::string what_, mend_;
-  std::deque<Arena> arenas_;
-};
-
-// An AR network with its key-value cache, for B rows.
-class CachedDecoder : public Decoder {
- public:
-  CachedDecoder(Transformer& transformer, std::int64_t B);
-
-  // Past the context is an Error, of either; here also an id outside the vocabulary.
-  std::span<const double> append(std::span<const std::int32_t> ids, std::int64_t n) override;
-  // The same where the network is: ids (B,n) i32 → logits (B,V), valid until the next append. On a
-  // GPU not waited for.
-  Tensor append(const Tensor& ids);
-
- private:
-  std::int64_t rows_together(std::int64_t n) const;
-  void check_room(std::int64_t n) const;
-  // Logits (count,V) after ids (count,n) of the rows from `first` on; past_ is the caller's.
-  Tensor run(Arena& arena, const Tensor& ids, std::int64_t first);
-
-  Transformer& transformer_;
-  std::int64_t B_, past_ = 0;
-  Arena cache_arena_;    // never reset
-  ThreadArenas arenas_;  // of each append
-  std::vector<KeyValueCache> caches_;
-  std::vector<double> logits_;  // (B,V)
-};
 
 // Either objective's Predictor. The transformer must outlive it; training may go on in between
 // calls.
