@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apps/common.h"
+#include "models/memory_plan.h"
 
 namespace masque {
 namespace {
@@ -11,14 +12,9 @@ constexpr double kForwardShare = 1.0 / 3;  // of a step: forward, and a backward
 
 // Tokens that an evaluation reads of a split that is `share` of the text.
 double evaluated_tokens(const RunConfig& config, double share) {
-  const TrainingConfig& training = config.training;
-  const auto context = static_cast<double>(config.model.context);
-  double windows = share * static_cast<double>(config.data.tokens) / context;
-  if (training.eval_windows > 0) {
-    windows = std::min(windows, static_cast<double>(training.eval_windows));
-  }
   const bool ar = config.model.objective == ObjectiveKind::ar;
-  return windows * context * (ar ? 1 : static_cast<double>(training.eval_draws));
+  return static_cast<double>(evaluation_windows(config, share) * config.model.context) *
+         (ar ? 1 : static_cast<double>(config.training.eval_draws));
 }
 
 }  // namespace

@@ -33,14 +33,12 @@ std::int64_t masked_positions(std::int64_t sequences, std::int64_t draws, std::i
 Evaluation evaluation_of(const RunConfig& config) {
   const ModelConfig& model = config.model;
   const TrainingConfig& training = config.training;
+  const std::int64_t most = evaluation_batch(model);
   const bool masked = model.objective == ObjectiveKind::llada;
-  const double train =
-      static_cast<double>(config.data.tokens) * training.train_fraction * training.data_fraction;
-  auto windows = static_cast<std::int64_t>(std::ceil(train / static_cast<double>(model.context)));
-  if (training.eval_windows > 0) windows = std::min(windows, training.eval_windows);
-  if (training.eval_crops) windows = training.eval_windows;
-  const std::int64_t sequences = std::max<std::int64_t>(
-      1, std::min(evaluation_batch(model), windows * (masked ? training.eval_draws : 1)));
+  const std::int64_t draws = masked ? std::min(training.eval_draws, most) : 1;
+  const double train = training.train_fraction * training.data_fraction;
+  const std::int64_t sequences =
+      std::clamp<std::int64_t>(evaluation_windows(config, train) * draws, 1, most);
   return {sequences, masked ? masked_positions(sequences, training.eval_draws, model.context)
                             : sequences * model.context};
 }
@@ -49,6 +47,15 @@ Evaluation evaluation_of(const RunConfig& config) {
 
 std::int64_t evaluation_batch(const ModelConfig& model) {
   return std::max<std::int64_t>(1, kEvaluationTokens / model.context);
+}
+
+std::int64_t evaluation_windows(const RunConfig& config, double share) {
+  const TrainingConfig& training = config.training;
+  if (training.eval_crops) return training.eval_windows;
+  const double tokens = share * static_cast<double>(config.data.tokens);
+  const auto windows =
+      static_cast<std::int64_t>(std::ceil(tokens / static_cast<double>(config.model.context)));
+  return training.eval_windows > 0 ? std::min(windows, training.eval_windows) : windows;
 }
 
 std::size_t step_bytes(const RunConfig& config, const Device& device) {

@@ -28,7 +28,10 @@ std::vector<MemoryPiece> plan_memory(const RunConfig& config, const Device& devi
 // Activations of a micro-batch and their gradients.
 std::size_t step_bytes(const RunConfig& config, const Device& device);
 
-// Sequences in a forward of Trainer::evaluate.
+// Windows that Trainer::evaluate reads of a split that is `share` of the text.
+std::int64_t evaluation_windows(const RunConfig& config, double share);
+
+// Sequences in a forward of it.
 std::int64_t evaluation_batch(const ModelConfig& model);
 
 }  // namespace masque
