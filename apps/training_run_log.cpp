@@ -72,8 +72,9 @@ void TrainingRun::log() {
 }
 
 double TrainingRun::log_evaluation(const char* split, const Evaluation& evaluation) {
-  write_metrics(
-      {{"split", split}, {"loss", number(evaluation.loss)}, {"accuracy", evaluation.accuracy}});
+  write_metrics({{"split", split},
+                 {"loss", number(evaluation.loss)},
+                 {"accuracy", number(evaluation.accuracy)}});
   return evaluation.loss;
 }
 
@@ -108,10 +109,12 @@ void TrainingRun::sample() {
   options.strategy = "ancestral";
   options.steps = std::max<std::int64_t>(1, config_.model.context / 2);
   options.draw.seed = config_.training.seed;
-  const std::string text = generate_text(trainer_.network(), tokenizer_, config_, "", options);
+  std::string text;
   attempt(told_samples_, [&] {
+    text = generate_text(trainer_.network(), tokenizer_, config_, "", options);
     write_file(folder_.samples() / fmt::format("step_{}.txt", trainer_.steps_done()), text + "\n");
   });
+  if (text.empty()) return;
   events_.sample(trainer_.steps_done(), text);
   std::string line;
   for (const char32_t character : decode_utf8(text).substr(0, kShownCharacters)) {

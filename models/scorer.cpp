@@ -66,7 +66,11 @@ void Scorer::run(std::int64_t sequences, std::int64_t positions) {
   args.N = static_cast<std::int64_t>(N);
   args.V = static_cast<std::int64_t>(V);
   masked_cross_entropy(On<Cpu, double>{}, args);
-  CHECK(!std::isnan(sum), "likelihood: the model's logits hold NaN");
+  if (std::isnan(sum)) {
+    throw NotFinite(
+        "likelihood: the model's logits hold NaN: its weights have diverged; an earlier checkpoint "
+        "may be good");
+  }
 
   ids_.clear();
   rows_.clear();

@@ -6,9 +6,16 @@
 #include <span>
 #include <vector>
 
+#include "kernels/backend.h"
 #include "models/predictor.h"
 
 namespace masque {
+
+// The model answers NaN.
+class NotFinite : public Error {
+ public:
+  using Error::Error;
+};
 
 class Scorer {
  public:
@@ -22,8 +29,8 @@ class Scorer {
 
   // One forward; then nll, correct and logits hold for each question in the order asked, and the
   // batch is empty again. Copies fill it up to `sequences` and `positions`, so that a forward has a
-  // fixed shape; on a CPU the answers are the same bits without, in any batch. Error where the
-  // model answers NaN.
+  // fixed shape; on a CPU the answers are the same bits without, in any batch. NotFinite where
+  // one is NaN.
   void run(std::int64_t sequences = 1, std::int64_t positions = 1);
   double nll(std::size_t question) const { return nll_[question]; }  // nats
   bool correct(std::size_t question) const { return correct_[question] != 0; }

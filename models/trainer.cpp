@@ -1,6 +1,7 @@
 #include "models/trainer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "models/likelihood.h"
 #include "models/memory_plan.h"
 #include "models/schedule.h"
+#include "models/scorer.h"
 
 namespace masque {
 namespace {
@@ -180,8 +182,12 @@ Evaluation Trainer::evaluate(const std::string& split, Weights weights) {
   options.start_token = config_.training.start_token;
   const auto windows = evaluation_windows(static_cast<std::int64_t>(tokens.size()));
   const auto estimate = transformer_.causal() ? exact_likelihood : nelbo_likelihood;
-  const Likelihood likelihood = estimate(network_, tokens, windows, excluded_, options);
-  return {likelihood.nats_per_token, likelihood.accuracy};
+  try {
+    const Likelihood likelihood = estimate(network_, tokens, windows, excluded_, options);
+    return {likelihood.nats_per_token, likelihood.accuracy};
+  } catch (const NotFinite&) {
+    return {NAN, NAN};
+  }
 }
 
 // The averages in the weights' place, and the weights' own bits back after it.

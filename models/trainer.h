@@ -66,7 +66,8 @@ class Trainer {
   StepMetrics metrics() const;  // of the last step; waits for it
   enum class Weights { trained, averaged };  // averaged: their EMA, where it is on
   // nanoGPT's protocol (eval_crops): fresh random windows at each step; else the same windows and
-  // masks each time. split: "train" or "val". Whatever fails, the weights are those of before.
+  // masks each time. split: "train" or "val". NaN where the weights have diverged. Whatever fails,
+  // the weights are those of before.
   Evaluation evaluate(const std::string& split, Weights weights = Weights::trained);
   bool has_val() const { return !splits_.val.empty(); }
 

@@ -275,6 +275,17 @@ TEST_CASE("gradients that are not finite leave weights and moments alone", "[cpu
   }
 }
 
+TEST_CASE("an evaluation of diverged weights is not a number, and no error", "[cpu]") {
+  Trainer trainer = make_trainer(small_config(ObjectiveKind::llada));
+  ParameterStore& store = trainer.transformer().parameters();
+  const Parameter& embedding = store.parameters().front();
+  store.write(embedding, std::vector<double>(static_cast<std::size_t>(embedding.shape.count()),
+                                             std::numeric_limits<double>::quiet_NaN()));
+  const Evaluation evaluation = trainer.evaluate("val");
+  CHECK(std::isnan(evaluation.loss));
+  CHECK(std::isnan(evaluation.accuracy));
+}
+
 TEST_CASE("the EMA starts from the weights and follows them", "[cpu]") {
   RunConfig config = small_config(ObjectiveKind::ar);
   config.training.ema = 0.9;
