@@ -1,6 +1,5 @@
 #include "apps/environment.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <gnu/libc-version.h>
 #include <sys/utsname.h>
@@ -12,6 +11,7 @@
 #include <system_error>
 
 #include "apps/data_fetch.h"
+#include "apps/json.h"
 #include "apps/machine.h"
 #include "commit.h"  // made by commit.cmake
 #include "core/threads.h"
@@ -150,7 +150,7 @@ Json run_environment(const Device& device, const std::string& data_file,
                      const std::string& tokenizer) {
   std::error_code error;
   Json json = environment(device);
-  json["started"] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+  json["started"] = utc(std::time(nullptr));
   json["command"] = command_line();
   json["directory"] = fs::current_path(error).string();
   json["variables"] = variables();

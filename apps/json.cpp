@@ -1,5 +1,7 @@
 #include "apps/json.h"
 
+#include <fmt/chrono.h>
+
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -9,6 +11,10 @@ using Json = nlohmann::ordered_json;
 
 Json number(double value) {
   return std::isfinite(value) ? Json(value) : Json();
+}
+
+std::string utc(std::time_t time) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(time));
 }
 
 Json ends(const Interval& interval) {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <ctime>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <vector>
 
 #include "models/intervals.h"
@@ -12,6 +14,7 @@ namespace masque {
 
 // JSON has no NaN or infinity: null where a number is unknown.
 nlohmann::ordered_json number(double value);
+std::string utc(std::time_t time);  // 2026-11-28T16:14:49Z
 nlohmann::ordered_json ends(const Interval& interval);  // [lo, hi]
 
 // Where a bin's middle lies among the n tokens of a window.

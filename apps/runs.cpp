@@ -1,6 +1,5 @@
 #include "apps/runs.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 
 #include "apps/common.h"
 #include "apps/flags.h"
+#include "apps/json.h"
 #include "apps/machine.h"
 #include "apps/report/format.h"
 #include "apps/run_log.h"
@@ -197,10 +197,6 @@ void print_notes(const std::vector<Row>& rows) {
   }
 }
 
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json();
-}
-
 Json to_json(const Row& row) {
   const RunLog& log = row.log;
   const LogPoint* best = log.best();
@@ -227,9 +223,7 @@ Json to_json(const Row& row) {
       {"age_seconds", number(row.age)},
       {"config", nullptr},
       {"environment", nullptr}};
-  if (log.written) {
-    json["logged"] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(*log.written));
-  }
+  if (log.written) json["logged"] = utc(*log.written);
   if (log.config) {
     json["objective"] = name_of(log.config->model.objective);
     json["bound"] = row.ar() ? "exact" : "upper";

@@ -1,11 +1,11 @@
 #include "bench/report.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <ctime>
 
 #include "apps/environment.h"
+#include "apps/json.h"
 
 namespace masque::bench {
 
@@ -13,7 +13,7 @@ nlohmann::ordered_json report(const std::string& benchmark, const Device& device
                               const Ceilings& ceilings) {
   nlohmann::ordered_json json;
   json["benchmark"] = benchmark;
-  json["date"] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+  json["date"] = utc(std::time(nullptr));
   json["machine"] = environment(device);
   json["ceilings"] = {{"copy_gb_s", ceilings.copy / 1e9},
                       {"product_gflop_s", ceilings.product / 1e9}};

@@ -15,6 +15,7 @@
 #include "apps/compare/results.h"
 #include "apps/compare/training.h"
 #include "apps/compare/writing.h"
+#include "apps/json.h"
 #include "apps/quality_rows.h"
 #include "apps/training_run.h"
 #include "models/files.h"
@@ -31,15 +32,6 @@ constexpr const char* kClock = "clock";                 // {"started", "seconds"
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-std::string utc_time() {
-  const std::time_t time = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&time, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
 }
 
 // Ablations are many, and paired on the same masks: a quarter of the draws will do.
@@ -114,7 +106,7 @@ void Comparison::part(const std::string& name, const std::string& what, Make&& m
 
 void Comparison::write_results() {
   Json clock = parts_.read(kClock);
-  if (clock.is_null()) clock = {{"started", utc_time()}};
+  if (clock.is_null()) clock = {{"started", utc(std::time(nullptr))}};
   clock["seconds"] = seconds();
   parts_.write(kClock, clock);
   if (!parts_.has(kSetting)) return;
