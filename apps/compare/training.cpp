@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -12,6 +10,7 @@
 #include "apps/compare/flops.h"
 #include "apps/compare/texts.h"
 #include "apps/json.h"
+#include "apps/run_log.h"
 #include "apps/training_run.h"
 #include "models/checkpoint.h"
 #include "models/dataset.h"
@@ -30,11 +29,8 @@ double loss_share(const RunConfig& config) {
   return (1 + config.training.epsilon) / 2;
 }
 
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
+std::int64_t whole(double tokens) {
+  return std::isfinite(tokens) ? std::llround(tokens) : 0;
 }
 
 }  // namespace
@@ -69,53 +65,38 @@ int train_or_resume(const fs::path& folder, RunConfig config, const CompareText&
 }
 
 Json run_facts(const fs::path& folder) {
-  const RunFolder run(folder);
-  const RunConfig config = load_config(run);
+  const RunLog log = read_run_log(folder);
+  const RunConfig config = load_config(RunFolder(folder));
   std::map<std::int64_t, Json> points;  // by step
-  std::vector<double> rates;
-  Json facts = {{"steps", 0}, {"tokens", 0}, {"seconds", 0.0}};
-  double best = INFINITY;
-  std::int64_t best_step = 0;
-  std::ifstream metrics(run.metrics());
-  for (std::string line; std::getline(metrics, line);) {
-    const Json json = Json::parse(line, nullptr, false);
-    if (!json.is_object()) continue;
-    const auto step = json.at("step").get<std::int64_t>();
-    const std::string split = json.at("split");
-    facts["steps"] = step;
-    facts["tokens"] = json.at("tokens");
-    facts["seconds"] = json.at("seconds");
-    if (split == "train") {
-      rates.push_back(json.value("tokens_per_second", 0.0));
-      continue;
+  const auto add = [&](const std::vector<LogPoint>& of_split, const char* split) {
+    for (const LogPoint& at : of_split) {
+      auto& point =
+          points
+              .try_emplace(at.step,
+                           Json{{"step", at.step},
+                                {"tokens", whole(at.tokens)},
+                                {"loss_tokens", at.tokens * loss_share(config)},
+                                {"epoch", number(at.epoch)},
+                                {"flops", at.tokens * training_flops_per_token(config.model)},
+                                {"seconds", number(at.seconds)},
+                                {"train", nullptr},
+                                {"val", nullptr}})
+              .first->second;
+      point[split] = number(at.loss);
     }
-    if (split != "val" && split != "train_windows") continue;
-    const double tokens = json.at("tokens");
-    Json& point = points[step];
-    point["step"] = step;
-    point["tokens"] = json.at("tokens");
-    point["loss_tokens"] = tokens * loss_share(config);
-    point["epoch"] = json.at("epoch");
-    point["flops"] = tokens * training_flops_per_token(config.model);
-    point["seconds"] = json.at("seconds");
-    point[split == "val" ? "val" : "train"] = json.at("loss");
-    if (split == "val" && json.at("loss").is_number() && json.at("loss") < best) {
-      best = json.at("loss");
-      best_step = step;
-    }
-  }
-  facts["best_step"] = best_step;
-  facts["best_val"] = number(best);
-  facts["tokens_per_second"] = median(rates);
+  };
+  add(log.train, "train");
+  add(log.val, "val");
   Json curve = Json::array();
-  for (auto& entry : points) {
-    for (const char* key : {"train", "val"}) {
-      if (!entry.second.contains(key)) entry.second[key] = nullptr;
-    }
-    curve.push_back(entry.second);
-  }
-  facts["curve"] = curve;
-  return facts;
+  for (const auto& entry : points) curve.push_back(entry.second);
+  const LogPoint* best = log.best();
+  return {{"steps", log.last.step},
+          {"tokens", whole(log.last.tokens)},
+          {"seconds", number(log.last.seconds)},
+          {"best_step", best == nullptr ? 0 : best->step},
+          {"best_val", best == nullptr ? Json() : Json(best->loss)},
+          {"tokens_per_second", number(log.tokens_per_second)},
+          {"curve", curve}};
 }
 
 }  // namespace masque
