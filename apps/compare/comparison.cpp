@@ -151,10 +151,14 @@ void Comparison::train(const PlannedRun& run) {
         // Of the others one may fail: it says so in `missing`.
         if (run.role == RunRole::headline || run.role == RunRole::judge) throw;
         fmt::print(stderr, "{} is left out: {}\n", run.id, diverged.what());
-        return Json{{"skipped", diverged.what()}};
+        return Json{{"skipped", diverged.what()}, {"diverged", true}};
       }
     }
     Json facts = run_facts(folder_of(run));
+    if (facts.at("best_val").is_null() &&
+        (run.role == RunRole::ablation || run.role == RunRole::study)) {
+      return Json{{"skipped", "diverged: its loss on val was never finite"}, {"diverged", true}};
+    }
     const RunConfig config = load_config(RunFolder(folder_of(run)));
     facts["id"] = run.id;
     facts["model"] = name_of(run.objective);
@@ -285,7 +289,7 @@ void Comparison::train_and_score(const PlannedRun& run) {
   const Json& trained = parts_.read(run_part(run));
   if (trained.contains("skipped")) {
     if (!parts_.has(likelihood_part(run))) {
-      parts_.write(likelihood_part(run), {{"skipped", trained.at("skipped")}});
+      parts_.write(likelihood_part(run), trained);
       write_results();
     }
     return;

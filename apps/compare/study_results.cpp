@@ -23,10 +23,15 @@ struct Setting {
   std::vector<double> test, best_val, last_val;  // nats a token, by seed
   Json ci95_text;                                // of the first seed
   bool complete = true;
+  bool diverged = false;  // with a seed: out of the choice
 };
 
 void add(Setting& setting, const PlannedRun& run, const Parts& parts) {
   const Json &facts = parts.read(run_part(run)), &part = parts.read(likelihood_part(run));
+  if (facts.is_object() && facts.contains("diverged")) {
+    setting.diverged = true;
+    return;
+  }
   if (facts.is_null() || part.is_null() || facts.contains("skipped") || part.contains("skipped")) {
     setting.complete = false;
     return;
@@ -53,11 +58,16 @@ double val_of(const Setting& setting) {
   return std::isnan(val) ? INFINITY : val;
 }
 
+// Null where a setting is still to come, or all diverged.
 Json row_of(const std::map<std::string, Setting>& settings) {
-  const auto best = std::min_element(settings.begin(), settings.end(), [](auto& a, auto& b) {
-    return val_of(a.second) < val_of(b.second);
-  });
-  const Setting& setting = best->second;
+  const Setting* best = nullptr;
+  for (const auto& [name, setting] : settings) {
+    if (setting.diverged) continue;
+    if (!setting.complete) return nullptr;
+    if (best == nullptr || val_of(setting) < val_of(*best)) best = &setting;
+  }
+  if (best == nullptr) return nullptr;
+  const Setting& setting = *best;
   const PlannedRun& run = *setting.first;
   const SeedMean test = mean_over_seeds(setting.test);
   return {{"data_fraction", run.data_fraction},
@@ -99,11 +109,8 @@ Json study_rows(const Plan& plan, const Parts& parts) {
   });
   Json rows = Json::array();
   for (const Cell& cell : order) {
-    const auto& settings = cells.at(cell);
-    if (std::all_of(settings.begin(), settings.end(),
-                    [](const auto& entry) { return entry.second.complete; })) {
-      rows.push_back(row_of(settings));
-    }
+    const Json row = row_of(cells.at(cell));
+    if (!row.is_null()) rows.push_back(row);
   }
   return rows;
 }

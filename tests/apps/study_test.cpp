@@ -164,6 +164,36 @@ TEST_CASE("a study trains its grid, and goes on where parts are missing", "[comp
   CHECK(nats(slurp(lost)) == nats(before));
 }
 
+TEST_CASE("a setting that diverges is out of the choice of its group, and the study goes on",
+          "[compare][cpu]") {
+  const Scratch folder;
+  spill(folder / "text.txt", Source().generate(4000, 1));
+  const std::string out = (folder / "out").string();
+  std::vector<std::string> words = {
+      "compare",  out, "--study",     "--data", (folder / "text.txt").string(),
+      "--epochs", "4", "--fractions", "1",      "--set"};
+  // Each step a decay of 1 multiplies the weights by −9, the preset's of 0.1 by 0.
+  for (const char* key : {"layers=1", "heads=2", "width=16", "mlp_width=32", "context=16",
+                          "batch=4", "eval_windows=4", "eval_draws=2", "lr=10", "warmup=0",
+                          "schedule=constant", "save_every=1"}) {
+    words.emplace_back(key);
+  }
+  const ProcessResult result = run_program(MASQUE_BINARY, words, {}, "OMP_NUM_THREADS=1");
+  INFO(result.err);
+  REQUIRE(result.code == 0);
+  CHECK_THAT(result.err, Contains("study-1-4-ar-w1-1 is left out: diverged at step"));
+  const Json results = Json::parse(slurp(fs::path(out) / "results.json"));
+  CHECK(results["missing"].size() == 2);
+  CHECK_THAT(results["missing"][0].get<std::string>(), Contains("diverged at step"));
+  std::map<std::string, Json> rows;
+  for (const Json& row : results["study"]) rows[row["group"]] = row;
+  REQUIRE(rows.size() == 4);
+  CHECK(rows["AR regularised"]["settings"] == 4);
+  CHECK_THAT(rows["AR regularised"]["setting"].get<std::string>(),
+             Catch::Matchers::StartsWith("dropout 0.") && !Contains("decay"));
+  CHECK(rows["AR regularised"]["nats"].is_number());
+}
+
 TEST_CASE("a study's page has its own sections and states bounds as bounds", "[cpu]") {
   Json results = empty_compare_results();
   results["protocol"]["seeds"] = {1};
