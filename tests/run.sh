@@ -12,28 +12,29 @@ source apps/setup.sh
 jobs=${JOBS:-$(nproc)}
 fuzz_seconds=${MASQUE_FUZZ_SECONDS:-21}
 logs=build/logs
-passed=0
-failed=()
 skipped=()
+mkdir -p "$logs"
+: > "$logs/passed"
+: > "$logs/failed"
 
 clock() { printf '%d:%02d' $((SECONDS / 60)) $((SECONDS % 60)); }
 heading() { printf '\n== %s (at %s)\n' "$1" "$(clock)"; }
 skip() { skipped+=("$1: $2"); }
 
-# check NAME COMMAND…: runs it into a log; where it fails, shows what failed by Catch2's account, the
-# log's end, and goes on.
+# check NAME COMMAND…: runs it into a log, and notes how it ended in $logs/passed or $logs/failed;
+# where it fails, shows what failed by Catch2's account, the log's end, and goes on.
 check() {
   local name=$1 start=$SECONDS log
   shift
   log=$logs/${name//[^a-zA-Z0-9]/-}.log
   if "$@" > "$log" 2>&1; then
-    passed=$((passed + 1))
+    echo "$name" >> "$logs/passed"
     printf 'PASS  %-34s %4d s' "$name" $((SECONDS - start))
     # What Catch2, or a program's last line, says of itself.
     printf '   %s\n' "$(grep -aohE 'All tests passed \(.*\)|[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)"
     return 0
   fi
-  failed+=("$name: see $log")
+  echo "$name: see $log" >> "$logs/failed"
   grep -a -B 8 -A 12 'FAILED:$' "$log" | head -n 120 || true
   tail -n 40 "$log"
   printf 'FAIL  %-34s %4d s\n' "$name" $((SECONDS - start))
@@ -43,13 +44,13 @@ check() {
 finish() {
   heading "skipped"
   if [ ${#skipped[@]} -eq 0 ]; then echo "nothing"; else printf '%s\n' "${skipped[@]}"; fi
-  if [ ${#failed[@]} -gt 0 ]; then
+  if [ -s "$logs/failed" ]; then
     heading "failed"
-    printf '%s\n' "${failed[@]}"
+    cat "$logs/failed"
   fi
-  printf '\n%d passed, %d failed, %d skipped in %s\n' "$passed" ${#failed[@]} ${#skipped[@]} \
-    "$(clock)"
-  [ ${#failed[@]} -eq 0 ]
+  printf '\n%d passed, %d failed, %d skipped in %s\n' "$(wc -l < "$logs/passed")" \
+    "$(wc -l < "$logs/failed")" ${#skipped[@]} "$(clock)"
+  [ ! -s "$logs/failed" ]
 }
 
 sources() {
@@ -84,7 +85,7 @@ sanitized_tests() {
   printf '%s\n' '[cpu]~[slow]~[compare]~[sampler]~[likelihood]' '[#op_cases_gpu_test]' \
     '[gpu]~[#op_cases_gpu_test],[emulated]' \
     '[cpu]~[slow][compare],[cpu]~[slow][sampler],[cpu]~[slow][likelihood]' \
-    | GOMP_SPINCOUNT=10000 xargs -P "$jobs" -I{} sh -c \
+    | xargs -P "$jobs" -I{} sh -c \
       'said=$(build/emulate/tests/masque-tests -# "$1" 2>&1); code=$?; echo "$said"; exit $code' tests {}
 }
 
@@ -97,8 +98,9 @@ parity() {
 heading "packages"
 install_packages "${build_packages[@]}" catch2 clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 libomp-14-dev \
   libboost-context-dev libedit-dev python3 python3-torch
-mkdir -p "$logs"
 if command -v ccache > /dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
+# Threads that wait leave the cores to the tests beside them.
+export GOMP_SPINCOUNT=10000
 
 heading "build, gcc (preset cpu)"
 built=no
@@ -106,11 +108,14 @@ if check "configure" cmake --preset cpu -DMASQUE_TESTS=ON && check "build" cmake
   built=yes
 fi
 
+# As many at once as there are jobs: much of their time is spent waiting for programs and clocks.
 heading "tests"
 if [ $built = yes ]; then
   for name in $(ctest --preset cpu -N | sed -n 's/^ *Test *#[0-9]*: //p'); do
-    check "$name" ctest --preset cpu -V -R "^$name\$" || true
+    while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
+    { said=$(check "$name" ctest --preset cpu -V -R "^$name\$") || true; echo "$said"; } &
   done
+  wait
 else
   skip "tests" "the build failed"
 fi
@@ -142,9 +147,8 @@ if [ "${MASQUE_TIDY:-part}" != all ]; then
 fi
 skip "[slow] tests under sanitizers" "they ran without; here they would take many minutes"
 
-# The programs' own code is left out: clang has compiled it above, and the gradient check shows that
-# what is below it links.
-heading "CUDA by nvcc: kernels, core, models and the gradient check (preset cuda, hardly optimised)"
+# What knows of nvcc: the rest is the same code on every backend, compiled twice above.
+heading "CUDA by nvcc: kernels and core, linked (preset cuda, hardly optimised)"
 cuda_built=no
 if command -v nvcc > /dev/null; then
   if command -v ccache > /dev/null; then export CMAKE_CUDA_COMPILER_LAUNCHER=ccache; fi
@@ -153,7 +157,7 @@ if command -v nvcc > /dev/null; then
   if [[ $(nvcc --help) == *--Ofast-compile* ]]; then cuda_flags+=" -Ofc=max"; fi
   if check "configure cuda" cmake --preset cuda -B build/nvcc -DCMAKE_BUILD_TYPE=Debug -DMASQUE_LEVELS= \
     -DCMAKE_CXX_FLAGS_DEBUG=-O0 "-DCMAKE_CUDA_FLAGS_DEBUG=$cuda_flags"; then
-    if check "build cuda" cmake --build build/nvcc -j "$jobs" --target masque_models masque-gradcheck; then
+    if check "build cuda" cmake --build build/nvcc -j "$jobs" --target masque-cuda-link; then
       cuda_built=yes
     fi
   fi

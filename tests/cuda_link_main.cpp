@@ -1,0 +1,2 @@
+// Nothing: linking it is the test (tests/CMakeLists.txt).
+int main() {}
