@@ -57,6 +57,16 @@ std::string config_hash(Json config) {
   return fmt::format("{:016x}", hash).substr(0, 8);
 }
 
+// A whole copy or none; what is there is left alone.
+void copy_run(const fs::path& from, const fs::path& to) {
+  if (fs::exists(to)) return;
+  fs::path part = to;
+  part += ".part";
+  fs::remove_all(part);
+  fs::copy(from, part, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  fs::rename(part, to);
+}
+
 }  // namespace
 
 Comparison::Comparison(fs::path folder, Plan plan, Device device)
@@ -133,15 +143,31 @@ void Comparison::setting() {
   part(kSetting, "", [&] { return setting_of(plan_, texts_, device_); });
 }
 
+// The trial that was chosen is the headline's run of its seed, trained already. Null where none is.
+const PlannedRun* Comparison::trial_of(const PlannedRun& run) const {
+  if (run.role != RunRole::headline || !parts_.read(kTuning).contains(name_of(run.objective))) {
+    return nullptr;
+  }
+  const Json config = to_json(config_of(plan_, run, tuned(run.objective)));
+  const auto found = std::find_if(plan_.runs.begin(), plan_.runs.end(), [&](const auto& trial) {
+    return trial.role == RunRole::trial && trial.objective == run.objective &&
+           to_json(config_of(plan_, trial, {})) == config;
+  });
+  return found == plan_.runs.end() ? nullptr : &*found;
+}
+
 void Comparison::train(const PlannedRun& run) {
   const std::vector<std::string> keys =
       run.role == RunRole::headline || run.role == RunRole::ablation ? tuned(run.objective)
                                                                      : std::vector<std::string>{};
+  const PlannedRun* const trial = trial_of(run);
   const std::string what =
       run.given ? fmt::format("reading {}", run.folder)
+      : trial   ? fmt::format("taking {} for {}", trial->id, run.id)
                 : fmt::format("training {}, {} steps{}", run.id, run.steps,
-                              run.setting.empty() ? "" : fmt::format(": {}", run.setting));
+                            run.setting.empty() ? "" : fmt::format(": {}", run.setting));
   part(run_part(run), what, [&] {
+    if (trial != nullptr) copy_run(folder_of(*trial), folder_of(run));
     if (!run.given) {
       try {
         const int code =

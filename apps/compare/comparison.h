@@ -24,6 +24,7 @@ class Comparison {
   void require_same_setting() const;
   void setting();
   void trials();
+  const PlannedRun* trial_of(const PlannedRun& run) const;
   void train(const PlannedRun& run);
   void order();
   void likelihoods(const PlannedRun& run);

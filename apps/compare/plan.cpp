@@ -70,7 +70,10 @@ double step_flops(const RunConfig& config) {
 double seconds_of_a_headline_step(const Plan& plan, const Pace& pace) {
   double seconds = 0;
   for (const PlannedRun& run : plan.runs) {
-    if (run.given) continue;
+    // The first seed's headline is the trial that was chosen.
+    const bool is_trial =
+        plan.trials > 0 && run.role == RunRole::headline && run.seed == plan.seeds.front();
+    if (run.given || is_trial) continue;
     seconds += pace.of(run.objective) * (run.role == RunRole::ablation ? kAblationPart : 1);
   }
   return seconds;

@@ -175,6 +175,18 @@ TEST_CASE("a trial that diverges is left out, and the comparison goes on", "[com
   ProcessResult result = small.compare(options);
   INFO(result.err);
   REQUIRE(result.code == 0);
+  // The best is the headline's run, not trained again: it is told in the log, and is the same.
+  const Json tried = small.results();
+  const std::string chosen = tried["protocol"]["tuned"]["llada"]["setting"];
+  std::string trial;
+  for (const Json& run : tried["runs"]) {
+    if (run["model"] == "llada" && run["role"] == "trial" && run["label"] == chosen)
+      trial = run["id"];
+  }
+  CHECK_THAT(result.err, Contains("taking " + trial + " for llada-1"));
+  const fs::path runs = fs::path(small.out()) / "runs";
+  CHECK(slurp(runs / trial / "metrics.jsonl") == slurp(runs / "llada-1" / "metrics.jsonl"));
+  CHECK(fs::exists(runs / "llada-1" / "checkpoints" / "best" / "model.safetensors"));
   const fs::path parts = fs::path(small.out()) / "parts";
   spill(parts / "run-trial-ar-3.json", R"({"skipped": "diverged at step 3"})");
   Json unknown = Json::parse(slurp(parts / "run-trial-ar-1.json"));
