@@ -76,7 +76,7 @@ EvalText read_split(const EvalOptions& options, const RunConfig& config,
 
 // What is computed: the estimator asked for, which must suit the run's objective, its order and its
 // number of draws.
-struct Plan {
+struct EvalPlan {
   std::string estimator;
   std::optional<DecodingOrder> order;  // chain and mixture
   std::int64_t draws = 0;
@@ -95,8 +95,8 @@ std::string choose_estimator(const EvalOptions& options, ObjectiveKind objective
   return estimator;
 }
 
-Plan make_plan(const EvalOptions& options, ObjectiveKind objective) {
-  Plan plan;
+EvalPlan plan_of(const EvalOptions& options, ObjectiveKind objective) {
+  EvalPlan plan;
   plan.estimator = choose_estimator(options, objective);
   if (options.order && plan.estimator != "chain") {
     throw InputError(fmt::format(
@@ -159,7 +159,7 @@ std::int64_t scored_bytes(const Tokenizer& tokenizer, std::span<const std::int32
 }
 
 // Fills in what a chain or a mixture of orders comes to.
-void estimate_chain(EvalReport& report, const Plan& plan, Predictor& predictor,
+void estimate_chain(EvalReport& report, const EvalPlan& plan, Predictor& predictor,
                     const EvalText& text, const std::vector<Window>& windows,
                     std::span<const std::uint8_t> excluded, const LikelihoodOptions& how) {
   ChainOptions options;
@@ -181,7 +181,7 @@ void estimate_chain(EvalReport& report, const Plan& plan, Predictor& predictor,
 }
 
 // Says what the whole split will take, where that is long.
-void warn_of_cost(const EvalOptions& options, const Plan& plan,
+void warn_of_cost(const EvalOptions& options, const EvalPlan& plan,
                   const std::vector<Window>& windows) {
   const std::int64_t forwards = chain_forwards(windows, plan.draws);
   if (options.windows > 0 || forwards < kManyForwards) return;
@@ -202,7 +202,7 @@ void evaluate(const EvalOptions& options) {
   }
   const Device device = apply(options.common);
   const RunConfig config = load_config(RunFolder(options.run));
-  const Plan plan = make_plan(options, config.model.objective);
+  const EvalPlan plan = plan_of(options, config.model.objective);
   Run run = load_run(options.run, options.checkpoint, device);
   if (options.ema) use_ema(run);
   const EvalText text = read_split(options, config, run.tokenizer);

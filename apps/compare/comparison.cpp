@@ -293,10 +293,10 @@ void Comparison::quality() {
       }
     }
     const WritingTask task{texts_.splits.test};
-    Json samples = write_samples(ar_run, ar.id, task);
-    for (const Json& sample : write_samples(llada_run, llada.id, task)) samples.push_back(sample);
-    Json viewer = write_generations(llada_run, llada.id, task);
-    for (const Json& generation : write_generations(ar_run, ar.id, task)) {
+    Json samples = sample_rows(ar_run, ar.id, task);
+    for (const Json& sample : sample_rows(llada_run, llada.id, task)) samples.push_back(sample);
+    Json viewer = viewer_rows(llada_run, llada.id, task);
+    for (const Json& generation : viewer_rows(ar_run, ar.id, task)) {
       viewer.push_back(generation);
     }
     return Json{{"quality", rows}, {"samples", samples}, {"viewer", viewer}};

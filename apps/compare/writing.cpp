@@ -113,7 +113,7 @@ Json generation(Run& run, const std::string& id, const Manner& manner, const Ids
 
 }  // namespace
 
-Json write_samples(Run& run, const std::string& id, const WritingTask& task) {
+Json sample_rows(Run& run, const std::string& id, const WritingTask& task) {
   Json list = Json::array();
   for (const Ids& prompt : {Ids{}, prompt_of(run, task)}) {
     for (const Manner& manner : manners(run)) {
@@ -135,7 +135,7 @@ Json write_samples(Run& run, const std::string& id, const WritingTask& task) {
   return list;
 }
 
-Json write_generations(Run& run, const std::string& id, const WritingTask& task) {
+Json viewer_rows(Run& run, const std::string& id, const WritingTask& task) {
   Json list = Json::array();
   const Ids prompt = prompt_of(run, task);
   for (const Manner& manner : manners(run)) {

@@ -18,10 +18,10 @@ struct WritingTask {
 };
 
 // `samples` of docs/compare-format.md, of one run.
-nlohmann::json write_samples(Run& run, const std::string& id, const WritingTask& task);
+nlohmann::json sample_rows(Run& run, const std::string& id, const WritingTask& task);
 
 // `viewer` of docs/compare-format.md: a few generations of one run, frame by frame. LLaDA also
 // fills blanks in a passage of the test split.
-nlohmann::json write_generations(Run& run, const std::string& id, const WritingTask& task);
+nlohmann::json viewer_rows(Run& run, const std::string& id, const WritingTask& task);
 
 }  // namespace masque
