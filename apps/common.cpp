@@ -83,12 +83,6 @@ void add_device_options(CLI::App& command, CommonOptions& options) {
       ->capture_default_str();
 }
 
-void add_checkpoint_option(CLI::App& command, std::string& checkpoint, const std::string& help) {
-  command.add_option("--checkpoint", checkpoint, help)
-      ->type_name("best|last|STEP")
-      ->capture_default_str();
-}
-
 Device apply(const CommonOptions& options) {
   set_threads(options.threads);
   return make_device(options.device, options.dtype);

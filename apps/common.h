@@ -21,9 +21,6 @@ struct CommonOptions {
 inline constexpr std::uint64_t kDefaultSeed = 1;  // of --seed
 void add_common_options(CLI::App& command, CommonOptions& options);
 void add_device_options(CLI::App& command, CommonOptions& options);  // the same less --seed
-// --checkpoint, of eval, sample and quality.
-void add_checkpoint_option(CLI::App& command, std::string& checkpoint,
-                           const std::string& help = "Least loss on val, newest, or a step");
 // Sets the threads and makes the device.
 Device apply(const CommonOptions& options);
 

@@ -11,6 +11,7 @@
 #include "apps/eval_report.h"
 #include "apps/flags.h"
 #include "apps/own_text.h"
+#include "apps/weights.h"
 #include "models/chain.h"
 #include "models/dataset.h"
 #include "models/likelihood.h"
@@ -32,11 +33,12 @@ constexpr std::int64_t kChainOrders = 4, kMixtureOrders = 16;
 constexpr std::int64_t kManyForwards = 10000;  // of a sequence, to be told beforehand
 
 struct EvalOptions {
-  std::string run, data, split = "test", checkpoint = "best";
+  std::string run, data, split = "test";
+  WeightsChoice weights;
   std::optional<std::string> estimator, order;
   std::optional<std::int64_t> draws;
   std::int64_t batch = 32, windows = 0;
-  bool ema = false, json = false, curves = false;
+  bool json = false, curves = false;
   CommonOptions common;
 };
 
@@ -203,8 +205,7 @@ void evaluate(const EvalOptions& options) {
   const Device device = apply(options.common);
   const RunConfig config = load_config(RunFolder(options.run));
   const EvalPlan plan = plan_of(options, config.model.objective);
-  Run run = load_run(options.run, options.checkpoint, device);
-  if (options.ema) use_ema(run);
+  Run run = load_run(options.run, options.weights, device);
   const EvalText text = read_split(options, config, run.tokenizer);
 
   LikelihoodOptions how;
@@ -242,7 +243,7 @@ void evaluate(const EvalOptions& options) {
   if (plan.order) report.order = name_of(*plan.order);
   report.split = options.split;
   report.checkpoint = run.checkpoint;
-  report.ema = options.ema;
+  report.ema = run.averaged;
   report.window_length = config.model.context;
   report.draws = plan.draws;
   report.seed = how.seed;
@@ -266,7 +267,7 @@ void add_eval_command(CLI::App& app) {
   takes_one_of(command->add_option("--split", options->split, "Part of the text, or all of it"),
                {"train", "val", "test", "all"})
       ->capture_default_str();
-  add_checkpoint_option(*command, options->checkpoint);
+  add_weights_options(*command, options->weights);
   takes_one_of(
       command->add_option(
           "--estimator", options->estimator,
@@ -284,7 +285,6 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--batch", options->batch, "Sequences a forward")->capture_default_str();
   command->add_flag("--curves", options->curves,
                     "Print the loss by tokens masked and by position (--json always has both)");
-  command->add_flag("--ema", options->ema, "The average of the weights, of a run trained with one");
   command->add_flag("--json", options->json, "One JSON object on stdout");
   add_common_options(*command, options->common);
   command->callback([options] { evaluate(*options); });

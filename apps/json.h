@@ -14,7 +14,8 @@ namespace masque {
 
 // JSON has no NaN or infinity: null where a number is unknown.
 nlohmann::ordered_json number(double value);
-std::string utc(std::time_t time);  // 2026-11-28T16:14:49Z
+// 2026-11-28T16:14:49Z
+std::string utc(std::time_t time);
 nlohmann::ordered_json ends(const Interval& interval);  // [lo, hi]
 
 // Where a bin's middle lies among the n tokens of a window.

@@ -15,6 +15,7 @@
 #include "apps/own_text.h"
 #include "apps/quality_rows.h"
 #include "apps/quality_table.h"
+#include "apps/weights.h"
 
 namespace masque {
 namespace {
@@ -29,7 +30,8 @@ constexpr std::int64_t kLengthWithoutRuns = 64;  // the default
 struct QualityCommand {
   std::vector<std::string> runs, strategies = {"ancestral", "low_confidence"};
   std::vector<std::int64_t> steps;
-  std::string data, judge, checkpoint = "best";
+  std::string data, judge;
+  WeightsChoice weights;  // of the runs; the judge is as it was trained
   std::int64_t n = 64;
   std::optional<std::int64_t> length;
   double temperature = 1;
@@ -91,7 +93,7 @@ struct Runs {
 Runs load_runs(const QualityCommand& command, const Device& device) {
   Runs runs;
   for (const std::string& name : command.runs) {
-    runs.measured.push_back(load_run(name, command.checkpoint, device));
+    runs.measured.push_back(load_run(name, command.weights, device));
   }
   if (!command.judge.empty()) {
     runs.judge = load_run(command.judge, "best", device);
@@ -240,6 +242,7 @@ void run_quality(const QualityCommand& command) {
       {"data", text.file},
       {"judge",
        command.judge.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(command.judge)},
+      {"ema", command.weights.ema},
       {"kneser_ney_order", +KneserNey::kOrderForCharacters},
       {"seed", seed},
       {"rows", nlohmann::ordered_json::array()}};
@@ -277,8 +280,7 @@ void add_quality_command(CLI::App& app) {
       ->allow_extra_args(false);  // what follows is a RUN
   command->add_option("--temperature", options->temperature, "0: the most probable token")
       ->capture_default_str();
-  add_checkpoint_option(*command, options->checkpoint,
-                        "Of the runs: least loss on val, newest, or a step");
+  add_weights_options(*command, options->weights);
   command->add_flag("--source", options->source,
                     "The source of masque data synth judges too; for text that it wrote");
   command->add_flag("--oracle", options->oracle,

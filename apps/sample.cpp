@@ -14,6 +14,7 @@
 #include "apps/sample/plan.h"
 #include "apps/sample/recording.h"
 #include "apps/sample/session.h"
+#include "apps/weights.h"
 #include "models/run.h"
 
 namespace masque {
@@ -32,7 +33,8 @@ constexpr const char* kFooter =
     "  masque sample runs/ar --interactive";
 
 struct SampleCommand {
-  std::string run, checkpoint = "best", html;
+  std::string run, html;
+  WeightsChoice weights;
   SampleRequest request;
   std::optional<bool> watch;
   bool json = false, interactive = false;
@@ -96,7 +98,7 @@ void sample(SampleCommand command) {
   if (!command.html.empty()) check_page_file(command.html);
   command.request.draw.seed = command.common.seed.value_or(kDefaultSeed);
   const Device device = apply(command.common);
-  Run run = load_run(command.run, command.checkpoint, device);
+  Run run = load_run(command.run, command.weights, device);
   if (command.interactive) {
     Session(run, command.request, command.watch).take_lines();
   } else {
@@ -118,7 +120,7 @@ void add_sample_command(CLI::App& app) {
                                   "Text with blanks (_) to fill; llada only")
                      ->excludes(prompt);
   add_settings(*command, request);
-  add_checkpoint_option(*command, options->checkpoint);
+  add_weights_options(*command, options->weights);
   command->add_flag_function(
       "--watch,!--no-watch", [options](std::int64_t times) { options->watch = times > 0; },
       "Show the steps, in place on a terminal (default: where stdout is one)");

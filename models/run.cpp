@@ -109,6 +109,7 @@ void use_ema(Run& run) {
   const auto step = run.checkpoint.substr(run.checkpoint.find('_') + 1);
   const WholeCheckpoint whole = run.folder.whole_checkpoint(step, Scope::everything);
   read_parameters(Safetensors(whole.folder / "optimizer.safetensors"), "ema.", *run.transformer);
+  run.averaged = true;
 }
 
 void load_model(const std::filesystem::path& file, Transformer& transformer) {

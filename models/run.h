@@ -24,6 +24,7 @@ struct Run {
   std::string checkpoint;  // name of the folder read: step_N
   std::unique_ptr<Transformer> transformer;
   std::unique_ptr<Network> network;
+  bool averaged = false;  // use_ema() was called
 };
 
 // config.json and tokenizer.json of a run. InputError where the folder is no run or a file is

@@ -1,12 +1,18 @@
 #include "apps/sample/line_reader.h"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <clocale>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cwchar>
+#include <utility>
 
 #include "apps/sample/interrupt_handler.h"
 #include "apps/terminal.h"
@@ -20,6 +26,36 @@ namespace {
 
 constexpr const char* kPrompt = "> ";
 
+// Ctrl-C gives up the line that is typed, whenever it comes: a read that only a signal ends would
+// miss one that comes just before it. One at a time.
+class GivesUp {
+ public:
+  GivesUp() { given_up = eventfd(0, EFD_CLOEXEC); }
+  GivesUp(const GivesUp&) = delete;
+  GivesUp& operator=(const GivesUp&) = delete;
+  ~GivesUp() { close(given_up); }
+
+  // What SIGINT does while a line is read.
+  static void note(int) {
+    const int before = errno;
+    eventfd_write(given_up, 1);
+    errno = before;
+  }
+  // Waits for input, or its end; true where Ctrl-C came first.
+  static bool before_input() {
+    std::array<pollfd, 2> waits{{{given_up, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}}};
+    while (poll(waits.data(), waits.size(), -1) < 0 && errno == EINTR) {
+    }
+    if ((waits[0].revents & POLLIN) == 0) return false;
+    eventfd_t times = 0;
+    eventfd_read(given_up, &times);
+    return true;
+  }
+
+ private:
+  static inline volatile std::sig_atomic_t given_up = -1;  // eventfd
+};
+
 class PlainReader : public LineReader {
  public:
   PlainReader() = default;
@@ -29,15 +65,10 @@ class PlainReader : public LineReader {
 
   std::optional<std::string> read() override {
     if (isatty(STDIN_FILENO) == 0) return next();
-    const InterruptHandler ends_reads([](int) {}, 0);
-    for (;;) {
-      write_to(STDERR_FILENO, kPrompt);
-      errno = 0;
-      std::optional<std::string> line = next();
-      if (line || errno != EINTR) return line;
-      std::clearerr(stdin);
-      write_to(STDERR_FILENO, "\n");
-    }
+    const InterruptHandler handler(GivesUp::note, SA_RESTART);
+    write_to(STDERR_FILENO, kPrompt);
+    while (GivesUp::before_input()) write_to(STDERR_FILENO, fmt::format("\n{}", kPrompt));
+    return next();
   }
 
  private:
@@ -49,6 +80,7 @@ class PlainReader : public LineReader {
     return line;
   }
 
+  GivesUp gives_up_;
   char* line_ = nullptr;
   std::size_t size_ = 0;
 };
@@ -66,6 +98,10 @@ class Editor : public LineReader {
     el_set(editor_, EL_EDITOR, "emacs");
     el_set(editor_, EL_HIST, history, history_);
     el_set(editor_, EL_SIGNAL, 1);
+    el_set(editor_, EL_GETCFN, next_key);
+    el_set(editor_, EL_CLIENTDATA, this);
+    el_set(editor_, EL_ADDFN, "masque-give-up", "Give up what is typed", give_up);
+    bind("^C", "masque-give-up");
     bind("^R", "em-inc-search-prev");
     bind("\033[3~", "ed-delete-next-char");
     bind("\033[1;5C", "em-next-word");
@@ -80,16 +116,15 @@ class Editor : public LineReader {
   }
 
   std::optional<std::string> read() override {
+    const InterruptHandler handler(GivesUp::note, SA_RESTART);
     for (;;) {
       int count = 0;
-      errno = 0;
+      el_set(editor_, EL_PREP_TERM, 1);  // before the prompt, so that every key after it is seen
       const char* const typed = el_gets(editor_, &count);
-      if (typed == nullptr) {
-        const bool given_up = errno == EINTR;  // by Ctrl-C
-        write_to(STDOUT_FILENO, "\n");
-        if (given_up) continue;
-        return std::nullopt;
-      }
+      const bool given_up = std::exchange(given_up_, false);
+      if (given_up || typed == nullptr) write_to(STDOUT_FILENO, "\n");
+      if (given_up) continue;
+      if (typed == nullptr) return std::nullopt;
       std::string line(typed);
       if (line.ends_with('\n')) line.pop_back();
       HistEvent event;
@@ -104,8 +139,35 @@ class Editor : public LineReader {
     el_set(editor_, EL_BIND, key, command, nullptr);
   }
 
+  // A character as typed, in UTF-8, or Ctrl-C; 0 at the end of input, -1 where it cannot be read.
+  static int next_key(EditLine* /*editor*/, wchar_t* key) {
+    std::mbstate_t state{};
+    for (;;) {
+      if (GivesUp::before_input()) {
+        *key = L'\003';
+        return 1;
+      }
+      char byte = 0;
+      const ssize_t count = ::read(STDIN_FILENO, &byte, 1);
+      if (count <= 0) return static_cast<int>(count);
+      const std::size_t length = std::mbrtowc(key, &byte, 1, &state);
+      if (length == static_cast<std::size_t>(-2)) continue;  // more bytes to come
+      if (length == static_cast<std::size_t>(-1)) *key = L'\uFFFD';
+      return 1;
+    }
+  }
+
+  static unsigned char give_up(EditLine* editor, int /*key*/) {
+    Editor* self = nullptr;
+    el_get(editor, EL_CLIENTDATA, &self);
+    self->given_up_ = true;
+    return CC_NEWLINE;
+  }
+
+  GivesUp gives_up_;
   History* history_;
   EditLine* editor_;
+  bool given_up_ = false;  // the line, by Ctrl-C
 };
 #endif
 

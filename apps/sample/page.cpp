@@ -10,6 +10,7 @@
 #include "apps/environment.h"
 #include "apps/report/format.h"
 #include "apps/report/render.h"
+#include "apps/weights.h"
 #include "kernels/backend.h"
 #include "models/files.h"
 
@@ -74,7 +75,7 @@ void write_page(const fs::path& file, const Run& run, const SampleRequest& reque
   const std::string model = report::model_name(masque::name_of(run.config.model.objective));
   report::Document document;
   document.title = fmt::format("{} writes", name_of(run));
-  document.subtitle = fmt::format("{}, {}; {}", model, run.checkpoint, version());
+  document.subtitle = fmt::format("{}, {}; {}", model, weights_of(run), version());
   document.sections = {
       {"viewer",
        fmt::format("How {} writes", model),

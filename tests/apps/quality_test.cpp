@@ -87,6 +87,15 @@ TEST_CASE("quality has a row a setting, beside real text", "[quality][cpu]") {
         rows[3]["judge_kn"]);
 }
 
+TEST_CASE("quality --ema measures what the average of the weights writes", "[quality][cpu]") {
+  const SmallRun run("ar", {"ema=0.5", "lr=0.3", "min_lr=0.3", "warmup=0"});
+  const auto written = [&](const Json& json) { return json["rows"].back()["entropy"]; };
+  const Json trained = quality_json(run, {}), averaged = quality_json(run, {"--ema"});
+  CHECK(trained["ema"] == false);
+  CHECK(averaged["ema"] == true);
+  CHECK(written(trained) != written(averaged));
+}
+
 TEST_CASE("quality never writes a text twice over", "[quality][cpu]") {
   const SmallRun llada("llada");  // hardly trained: its texts share next to nothing
   const ProcessResult result = llada.masque(

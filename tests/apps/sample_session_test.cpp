@@ -140,8 +140,7 @@ TEST_CASE("a session refuses at once what can never be", "[sample][cpu]") {
   refuses({"--html", "a.html"}, "exclude each other");
 }
 
-// [slow]: a busy, sanitized run once saw Ctrl-C arrive between two lines.
-TEST_CASE("on a terminal a session prompts, and edits and remembers lines", "[sample][slow][cpu]") {
+TEST_CASE("on a terminal a session prompts, and edits and remembers lines", "[sample][cpu]") {
   const SmallRun run("ar");
   // A dumb terminal has what a build without libedit has.
   for (const std::string kind : {"xterm-256color", "dumb"}) {

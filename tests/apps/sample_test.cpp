@@ -44,6 +44,20 @@ TEST_CASE("sample continues a prompt, with either objective", "[sample][cpu]") {
   }
 }
 
+TEST_CASE("--ema writes by the average of the weights", "[sample][cpu]") {
+  // Weights that never moved are their own average.
+  const SmallRun still("llada", {"ema=0.5", "lr=0", "min_lr=0"});
+  CHECK(text_of(sample_json(still, {"--ema"})) == text_of(sample_json(still)));
+  const SmallRun run("llada", {"ema=0.5", "lr=0.3", "min_lr=0.3", "warmup=0"});
+  const std::string page = run.file("page.html").string();
+  const ProcessResult averaged = run.masque("sample", {"--ema", "--html", page});
+  CHECK(averaged.code == 0);
+  CHECK(averaged.out != run.masque("sample").out);
+  CHECK_THAT(slurp(page), Contains("step_2 averaged"));
+  const SmallRun plain("ar");
+  CHECK_THAT(refusal(plain, {"--ema"}), Contains("was trained without an EMA of its weights"));
+}
+
 TEST_CASE("sample fills the blanks of a template", "[sample][cpu]") {
   const SmallRun run("llada");
   for (const std::string strategy : {"ancestral", "low_confidence"}) {
