@@ -144,9 +144,14 @@ QualityText read_text_of(const QualityCommand& command, const Runs& runs) {
         "{} has {} {}s and the text of {} has {}: give --data the text of the runs", file.string(),
         tokens.size(), tokenizer.unit(), run->folder.path().string(), run->config.data.tokens));
   }
-  return {tokenizer,
-          split_tokens(std::move(tokens), training.train_fraction, training.val_fraction),
-          file.string()};
+  Splits splits = split_tokens(std::move(tokens), training.train_fraction, training.val_fraction);
+  if (!all.empty() && splits.test.empty()) {
+    throw InputError(fmt::format(
+        "{} has no test split (train_fraction {:g}, val_fraction {:g}), which texts are compared "
+        "with: measure a run that leaves some",
+        all.front()->folder.path().string(), training.train_fraction, training.val_fraction));
+  }
+  return {tokenizer, std::move(splits), file.string()};
 }
 
 std::int64_t choose_length(const QualityCommand& command, const Runs& runs) {

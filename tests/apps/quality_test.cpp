@@ -148,6 +148,9 @@ TEST_CASE("quality refuses what it cannot do in one line", "[quality][cpu]") {
   CHECK_THAT(refusal(llada, {"--n", "1"}), Contains("--n 1"));
   CHECK_THAT(refusal(llada, {"--n", "26"}),
              Contains("test split has 400 tokens") && Contains("at most 25"));
+  const SmallRun no_test("llada", {"train_fraction=0.9", "val_fraction=0.1"});
+  CHECK_THAT(refusal(no_test, {}),
+             Contains("no test split (train_fraction 0.9, val_fraction 0.1)"));
   CHECK_THAT(refusal(llada, {"--length", "17"}), Contains("1 to 16"));
   CHECK_THAT(refusal(llada, {"--steps", "0"}), Contains("--steps 0"));
   CHECK_THAT(refusal(llada, {"--strategies", "best"}), Contains("ancestral"));
