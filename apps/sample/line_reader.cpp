@@ -149,6 +149,7 @@ class Editor : public LineReader {
       }
       char byte = 0;
       const ssize_t count = ::read(STDIN_FILENO, &byte, 1);
+      if (count < 0 && errno == EINTR) continue;
       if (count <= 0) return static_cast<int>(count);
       const std::size_t length = std::mbrtowc(key, &byte, 1, &state);
       if (length == static_cast<std::size_t>(-2)) continue;  // more bytes to come
