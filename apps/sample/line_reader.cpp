@@ -100,8 +100,6 @@ class Editor : public LineReader {
     el_set(editor_, EL_SIGNAL, 1);
     el_set(editor_, EL_GETCFN, next_key);
     el_set(editor_, EL_CLIENTDATA, this);
-    el_set(editor_, EL_ADDFN, "masque-give-up", "Give up what is typed", give_up);
-    bind("^C", "masque-give-up");
     bind("^R", "em-inc-search-prev");
     bind("\033[3~", "ed-delete-next-char");
     bind("\033[1;5C", "em-next-word");
@@ -139,13 +137,16 @@ class Editor : public LineReader {
     el_set(editor_, EL_BIND, key, command, nullptr);
   }
 
-  // A character as typed, in UTF-8, or Ctrl-C; 0 at the end of input, -1 where it cannot be read.
-  static int next_key(EditLine* /*editor*/, wchar_t* key) {
+  // A character as typed, in UTF-8. 0 at the end of input; −1 where the line is given up, or cannot
+  // be read.
+  static int next_key(EditLine* editor, wchar_t* key) {
     std::mbstate_t state{};
     for (;;) {
       if (GivesUp::before_input()) {
-        *key = L'\003';
-        return 1;
+        Editor* self = nullptr;
+        el_get(editor, EL_CLIENTDATA, &self);
+        self->given_up_ = true;
+        return -1;
       }
       char byte = 0;
       const ssize_t count = ::read(STDIN_FILENO, &byte, 1);
@@ -156,13 +157,6 @@ class Editor : public LineReader {
       if (length == static_cast<std::size_t>(-1)) *key = L'\uFFFD';
       return 1;
     }
-  }
-
-  static unsigned char give_up(EditLine* editor, int /*key*/) {
-    Editor* self = nullptr;
-    el_get(editor, EL_CLIENTDATA, &self);
-    self->given_up_ = true;
-    return CC_NEWLINE;
   }
 
   GivesUp gives_up_;
