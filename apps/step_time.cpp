@@ -13,7 +13,7 @@ constexpr double kForwardShare = 1.0 / 3;  // of a step: forward, and a backward
 // Tokens that an evaluation reads of a split that is `share` of the text.
 double evaluated_tokens(const RunConfig& config, double share) {
   const bool ar = config.model.objective == ObjectiveKind::ar;
-  return static_cast<double>(evaluation_windows(config, share) * config.model.context) *
+  return static_cast<double>(evaluation_window_count(config, share) * config.model.context) *
          (ar ? 1 : static_cast<double>(config.training.eval_draws));
 }
 

@@ -38,7 +38,7 @@ Evaluation evaluation_of(const RunConfig& config) {
   const std::int64_t draws = masked ? std::min(training.eval_draws, most) : 1;
   const double train = training.train_fraction * training.data_fraction;
   const std::int64_t sequences =
-      std::clamp<std::int64_t>(evaluation_windows(config, train) * draws, 1, most);
+      std::clamp<std::int64_t>(evaluation_window_count(config, train) * draws, 1, most);
   return {sequences, masked ? masked_positions(sequences, training.eval_draws, model.context)
                             : sequences * model.context};
 }
@@ -49,7 +49,7 @@ std::int64_t evaluation_batch(const ModelConfig& model) {
   return std::max<std::int64_t>(1, kEvaluationTokens / model.context);
 }
 
-std::int64_t evaluation_windows(const RunConfig& config, double share) {
+std::int64_t evaluation_window_count(const RunConfig& config, double share) {
   const TrainingConfig& training = config.training;
   if (training.eval_crops) return training.eval_windows;
   const double tokens = share * static_cast<double>(config.data.tokens);

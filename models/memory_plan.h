@@ -29,7 +29,7 @@ std::vector<MemoryPiece> plan_memory(const RunConfig& config, const Device& devi
 std::size_t step_bytes(const RunConfig& config, const Device& device);
 
 // Windows that Trainer::evaluate reads of a split that is `share` of the text.
-std::int64_t evaluation_windows(const RunConfig& config, double share);
+std::int64_t evaluation_window_count(const RunConfig& config, double share);
 
 // Sequences in a forward of it.
 std::int64_t evaluation_batch(const ModelConfig& model);

@@ -18,6 +18,7 @@
 #include "apps/json.h"
 #include "apps/quality_rows.h"
 #include "apps/training_run.h"
+#include "apps/weights.h"
 #include "models/files.h"
 #include "models/run.h"
 
@@ -100,9 +101,7 @@ std::vector<std::string> Comparison::tuned(ObjectiveKind objective) const {
 }
 
 Run Comparison::open(const PlannedRun& run) const {
-  Run opened = load_run(folder_of(run), "best", device_);
-  if (run.weights == "ema") use_ema(opened);
-  return opened;
+  return load_run(folder_of(run).string(), WeightsChoice{.ema = run.weights == "ema"}, device_);
 }
 
 template <class Make>
@@ -180,12 +179,12 @@ void Comparison::train(const PlannedRun& run) {
         return Json{{"skipped", diverged.what()}, {"diverged", true}};
       }
     }
-    Json facts = run_facts(folder_of(run));
+    const RunConfig config = load_config(RunFolder(folder_of(run)));
+    Json facts = run_facts(folder_of(run), config);
     if (facts.at("best_val").is_null() &&
         (run.role == RunRole::ablation || run.role == RunRole::study)) {
       return Json{{"skipped", "diverged: its loss on val was never finite"}, {"diverged", true}};
     }
-    const RunConfig config = load_config(RunFolder(folder_of(run)));
     facts["id"] = run.id;
     facts["model"] = name_of(run.objective);
     facts["seed"] = run.seed;

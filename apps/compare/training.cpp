@@ -14,7 +14,6 @@
 #include "apps/training_run.h"
 #include "models/checkpoint.h"
 #include "models/dataset.h"
-#include "models/run.h"
 #include "models/trainer.h"
 
 namespace masque {
@@ -64,9 +63,8 @@ int train_or_resume(const fs::path& folder, RunConfig config, const CompareText&
   return run.go();
 }
 
-Json run_facts(const fs::path& folder) {
+Json run_facts(const fs::path& folder, const RunConfig& config) {
   const RunLog log = read_run_log(folder);
-  const RunConfig config = load_config(RunFolder(folder));
   std::map<std::int64_t, Json> points;  // by step
   const auto add = [&](const std::vector<LogPoint>& of_split, const char* split) {
     for (const LogPoint& at : of_split) {

@@ -17,7 +17,7 @@ int train_or_resume(const std::filesystem::path& folder, RunConfig config, const
                     const Device& device);
 
 // A run of docs/compare-format.md from what its folder says: steps, tokens, seconds, best_step,
-// best_val, curve, tokens_per_second. InputError where the folder is no run.
-nlohmann::json run_facts(const std::filesystem::path& folder);
+// best_val, curve, tokens_per_second. config: the run's.
+nlohmann::json run_facts(const std::filesystem::path& folder, const RunConfig& config);
 
 }  // namespace masque
