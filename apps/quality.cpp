@@ -108,6 +108,7 @@ struct QualityText {
   Tokenizer tokenizer;
   Splits splits;
   std::string file;
+  bool val_halved = false;  // no test split: val's second half is `test`
 };
 
 QualityText read_text_of(const QualityCommand& command, const Runs& runs) {
@@ -145,13 +146,17 @@ QualityText read_text_of(const QualityCommand& command, const Runs& runs) {
         tokens.size(), tokenizer.unit(), run->folder.path().string(), run->config.data.tokens));
   }
   Splits splits = split_tokens(std::move(tokens), training.train_fraction, training.val_fraction);
-  if (!all.empty() && splits.test.empty()) {
-    throw InputError(fmt::format(
-        "{} has no test split (train_fraction {:g}, val_fraction {:g}), which texts are compared "
-        "with: measure a run that leaves some",
-        all.front()->folder.path().string(), training.train_fraction, training.val_fraction));
+  const bool val_halved = !all.empty() && splits.test.empty();
+  if (val_halved) {
+    const auto half = splits.val.begin() + static_cast<std::ptrdiff_t>(splits.val.size() / 2);
+    splits.test.assign(half, splits.val.end());
+    splits.val.erase(half, splits.val.end());
+    fmt::print(stderr,
+               "note: {} has no test split (train_fraction {:g}, val_fraction {:g}): of its val, "
+               "the first half is \"val\" here and the second \"test\"\n",
+               all.front()->folder.path().string(), training.train_fraction, training.val_fraction);
   }
-  return {tokenizer, std::move(splits), file.string()};
+  return {tokenizer, std::move(splits), file.string(), val_halved};
 }
 
 std::int64_t choose_length(const QualityCommand& command, const Runs& runs) {
@@ -248,6 +253,7 @@ void run_quality(const QualityCommand& command) {
       {"judge",
        command.judge.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(command.judge)},
       {"ema", command.weights.ema},
+      {"val_halved", text.val_halved},
       {"kneser_ney_order", +KneserNey::kOrderForCharacters},
       {"seed", seed},
       {"rows", nlohmann::ordered_json::array()}};

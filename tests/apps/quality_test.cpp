@@ -123,6 +123,19 @@ TEST_CASE("quality of an AR run without [START] cuts off where it began", "[qual
             .is_number());
 }
 
+TEST_CASE("quality halves the val of a run whose splits leave no test", "[quality][cpu]") {
+  const SmallRun run("llada", {"train_fraction=0.9", "val_fraction=0.1"}), whole("llada");
+  const ProcessResult result = run.masque("quality", {"--json", "--n", "12", "--length", "16"});
+  REQUIRE(result.code == 0);
+  CHECK_THAT(result.err, Contains("no test split (train_fraction 0.9, val_fraction 0.1)"));
+  const Json halved = Json::parse(result.out);
+  CHECK(halved["val_halved"] == true);
+  CHECK(halved["rows"][1]["divergence"]["3"] > 0);  // the halves are two texts
+  CHECK_THAT(run.masque("quality", {"--n", "13"}).err,
+             Contains("200 tokens") && Contains("at most 12"));
+  CHECK(quality_json(whole, {"--steps", "4"})["val_halved"] == false);
+}
+
 TEST_CASE("quality parts the sampler from the model by the source", "[quality][cpu]") {
   const SmallRun llada("llada");
   const Json rows = quality_json(
@@ -148,9 +161,6 @@ TEST_CASE("quality refuses what it cannot do in one line", "[quality][cpu]") {
   CHECK_THAT(refusal(llada, {"--n", "1"}), Contains("--n 1"));
   CHECK_THAT(refusal(llada, {"--n", "26"}),
              Contains("test split has 400 tokens") && Contains("at most 25"));
-  const SmallRun no_test("llada", {"train_fraction=0.9", "val_fraction=0.1"});
-  CHECK_THAT(refusal(no_test, {}),
-             Contains("no test split (train_fraction 0.9, val_fraction 0.1)"));
   CHECK_THAT(refusal(llada, {"--length", "17"}), Contains("1 to 16"));
   CHECK_THAT(refusal(llada, {"--steps", "0"}), Contains("--steps 0"));
   CHECK_THAT(refusal(llada, {"--strategies", "best"}), Contains("ancestral"));
