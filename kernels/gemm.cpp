@@ -54,6 +54,15 @@ Strided<Unit> step_of(const Strided<Unit>& rows, std::int64_t m, std::int64_t) {
 template <class Lane, class Out, class Bias>
 void store_block(Out* c, std::int64_t c_stride, Lane* block, std::int64_t width, std::int64_t count,
                  std::int64_t filled, bool accumulate, const Bias* bias) {
+  if constexpr (std::is_same_v<Out, bf16>) {
+    if (filled == Simd<Lane>::panel && !accumulate && bias == nullptr) {  // as most blocks are
+#pragma GCC unroll 4
+      for (std::int64_t row = 0; row < count; ++row) {
+        narrow(c + row * c_stride, block + row * Simd<Lane>::panel, Simd<Lane>::panel);
+      }
+      return;
+    }
+  }
   for (std::int64_t row = 0; row < count; ++row) {
     Lane* sums = block + row * width;
     Out* to = c + row * c_stride;
@@ -136,10 +145,12 @@ std::int64_t quarter_of(std::int64_t N) {
 
 #ifdef __AMX_BF16__
 
-constexpr std::int64_t kStripDepth = 512;          // numbers of a sum: 32 rows of them are 32 KiB
+constexpr std::int64_t kStripDepth = 640;          // numbers of a sum: 32 rows of them are 40 KiB
 constexpr std::int64_t kStripRows = 256;           // from which a thread does well to pack B alone
 constexpr std::int64_t kPackedUnits = 256 * 1024;  // of B: 1 MiB stays in L2
 constexpr std::int64_t kSlab = 256;  // numbers of a gradient's sum: 32 rows and a panel stay in L1
+constexpr std::int64_t kPartedSum = 1024;         // from which a gradient's sum has two parts,
+constexpr std::int64_t kPartedSize = 160 * 1024;  // where C is at most so large
 
 // Asks for `length` numbers of each of the next rows of A, a share at each of `calls`.
 class Fetcher {
@@ -170,9 +181,9 @@ class Fetcher {
 
 // How C is cut for `threads`, where each packs what it needs for itself: down into shares of at
 // least `least_rows`, and across where there are fewer of these.
-Blocks blocks_of_threads(std::int64_t M, std::int64_t N, std::int64_t least_rows) {
+Blocks blocks_of_threads(std::int64_t threads, std::int64_t M, std::int64_t N,
+                         std::int64_t least_rows) {
   constexpr std::int64_t side = kStep<BfPair>, panel = Simd<BfPair>::panel;
-  const std::int64_t threads = omp_get_max_threads();
   const std::int64_t down = std::clamp<std::int64_t>(M / least_rows, 1, threads);
   const std::int64_t across = std::min((threads + down - 1) / down, (N + panel - 1) / panel);
   return {M, N, round_up((M + down - 1) / down, side), round_up((N + across - 1) / across, panel)};
@@ -188,8 +199,9 @@ void multiply_strips(const Gemm<bf16>& args, Out* c) {
   using Unit = BfPair;
   constexpr std::int64_t panel = Simd<Unit>::panel, side = kStep<Unit>;
   const std::int64_t M = args.M, N = args.N, K = args.K, stored = depth_of<Unit>(K);
-  const std::int64_t depth = K <= kStripDepth * 5 / 4 ? K : kStripDepth;
-  const Blocks blocks = blocks_of_threads(M, N, kStripRows);
+  const std::int64_t parts = (K + kStripDepth - 1) / kStripDepth;
+  const std::int64_t depth = parts == 1 ? K : round_up((K + parts - 1) / parts, 2 * kTileSide);
+  const Blocks blocks = blocks_of_threads(omp_get_max_threads(), M, N, kStripRows);
   const std::int64_t most =
       std::clamp(kPackedUnits / stored / panel * panel, panel, blocks.columns);
   const std::int64_t packed_room = packed_size<Unit>(K, most);
@@ -241,16 +253,23 @@ void multiply_strips(const Gemm<bf16>& args, Out* c) {
 }
 
 // Gradients of weights, in tiles: C += Aᵀ·B with rows of A and B side by side. Each task goes
-// through the whole sum alone, in slabs that it packs for itself: what another core has packed
-// would cost more to fetch. How C is cut changes no sum, so it is cut for the threads there are.
+// through its part of the sum alone, in slabs that it packs for itself, B's whole and A's a strip
+// at a time: what another core has packed would cost more to fetch. A long sum for a small C has
+// two parts, as threads have the rows of activations; the second is summed beside C. How C is cut
+// changes no sum, so it is cut for the threads there are.
 void multiply_gradients(const Gemm<bf16>& args, float* c) {
   using Unit = BfPair;
   constexpr std::int64_t panel = Simd<Unit>::panel, side = kStep<Unit>;
-  const std::int64_t M = args.M, N = args.N, K = args.K, slab = std::min(K, kSlab);
-  const Blocks blocks = blocks_of_threads(M, N, side);
-  const std::int64_t left_size = rows_size<Unit>(blocks.rows, slab);
+  const std::int64_t M = args.M, N = args.N, K = args.K;
+  const std::int64_t parts = K >= kPartedSum && M * N <= kPartedSize ? 2 : 1;
+  const std::int64_t part_length = round_up((K + parts - 1) / parts, kSlab);
+  const std::int64_t slab = std::min(K, kSlab);
+  const std::int64_t threads = omp_get_max_threads();
+  const Blocks blocks = blocks_of_threads((threads + parts - 1) / parts, M, N, side);
+  const std::int64_t left_size = rows_size<Unit>(side, slab);
   const std::int64_t room_size = left_size + packed_size<Unit>(slab, blocks.columns);
-  Unit* const rooms = scratch_of<Unit>(Scratch::gemm_a, omp_get_max_threads() * room_size);
+  Unit* const rooms = scratch_of<Unit>(Scratch::gemm_a, threads * room_size);
+  float* const second = scratch_of<float>(Scratch::gemm_b, (parts - 1) * M * N);
   const Strided<bf16> a = left_of(args), b = right_of(args);
 #pragma omp parallel
   {
@@ -258,12 +277,14 @@ void multiply_gradients(const Gemm<bf16>& args, float* c) {
     Unit* const right = room + left_size;
     const Tiles tiles;
 #pragma omp for schedule(static)
-    for (std::int64_t task = 0; task < blocks.tasks(); ++task) {
-      const std::int64_t m0 = blocks.row(task), rows = std::min(blocks.rows, M - m0);
-      const std::int64_t n0 = blocks.column(task), columns = std::min(blocks.columns, N - n0);
-      for (std::int64_t k0 = 0; k0 < K; k0 += slab) {
-        const std::int64_t length = std::min(slab, K - k0), units = depth_of<Unit>(length);
-        const Strided<Unit> left = copy_rows(room, a.from(m0, k0), rows, length);
+    for (std::int64_t task = 0; task < parts * blocks.tasks(); ++task) {
+      const std::int64_t part = task / blocks.tasks(), block = task % blocks.tasks();
+      const std::int64_t m0 = blocks.row(block), rows = std::min(blocks.rows, M - m0);
+      const std::int64_t n0 = blocks.column(block), columns = std::min(blocks.columns, N - n0);
+      const std::int64_t begin = part * part_length, end = std::min(K, begin + part_length);
+      float* const sums = part == 0 ? c : second;
+      for (std::int64_t k0 = begin; k0 < end; k0 += slab) {
+        const std::int64_t length = std::min(slab, end - k0), units = depth_of<Unit>(length);
         for (std::int64_t k = 0; k < units; k += kTileSide) {  // row after row of B
           for (std::int64_t n = 0; n < columns; n += panel) {
             const std::int64_t width = panel_width<Unit>(columns, n);
@@ -272,13 +293,22 @@ void multiply_gradients(const Gemm<bf16>& args, float* c) {
           }
         }
         for (std::int64_t m = 0; m < rows; m += side) {
+          const std::int64_t count = std::min(side, rows - m);
+          const Strided<Unit> left = copy_rows(room, a.from(m0 + m, k0), count, length);
           for (std::int64_t n = 0; n < columns; n += panel) {
             const std::int64_t width = panel_width<Unit>(columns, n);
-            multiply_block(c + (m0 + m) * N + n0 + n, N, left.from(m, 0), right + n * units,
-                           std::min(side, rows - m), width, std::min(width, columns - n), units,
-                           true, static_cast<const bf16*>(nullptr));
+            multiply_block(sums + (m0 + m) * N + n0 + n, N, left, right + n * units, count, width,
+                           std::min(width, columns - n), units, part == 0 || k0 > begin,
+                           static_cast<const bf16*>(nullptr));
           }
         }
+      }
+    }
+    if (parts == 2) {
+#pragma omp for schedule(static)
+      for (std::int64_t m = 0; m < M; ++m) {
+#pragma omp simd
+        for (std::int64_t n = 0; n < N; ++n) c[m * N + n] += second[m * N + n];
       }
     }
   }

@@ -84,7 +84,13 @@ inline void pack_panel(Unit* packed, const Strided<Source>& b, std::int64_t K, s
   const Source* first = b.data + column * b.col_stride;
   std::int64_t done = 0;  // columns
   if (b.col_stride == 1) {
-    for (std::int64_t k = 0; k < real; ++k) {
+    std::int64_t k = 0;
+#ifdef __AVX512BF16__
+    if constexpr (depth == 2 && std::is_same_v<Source, bf16>) {
+      if (filled == 32) interleave_rows(packed, first, b.row_stride, k = K / 2);
+    }
+#endif
+    for (; k < real; ++k) {
       copy_row(packed + k * width, first + k * depth * b.row_stride, b.row_stride, K - k * depth,
                filled);
     }

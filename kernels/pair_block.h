@@ -48,6 +48,19 @@ inline __m512i unpack(__m512i a, __m512i b) {
   return reinterpret_cast<__m512i>(shuffled(std::make_integer_sequence<int, count>{}));
 }
 
+// to(i, j) = (from(2i, j), from(2i + 1, j)) for 32 columns j, the rows of `to` side by side.
+inline void interleave_rows(BfPair* to, const bf16* from, std::int64_t from_stride,
+                            std::int64_t pairs) {
+  const __m512i order = _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0);  // so that unpacking restores it
+  for (std::int64_t i = 0; i < pairs; ++i, from += 2 * from_stride, to += 32) {
+    const __m512i even = _mm512_maskz_permutexvar_epi64(0xFF, order, _mm512_loadu_si512(from));
+    const __m512i odd =
+        _mm512_maskz_permutexvar_epi64(0xFF, order, _mm512_loadu_si512(from + from_stride));
+    _mm512_storeu_si512(to, unpack<std::int16_t, false>(even, odd));
+    _mm512_storeu_si512(to + 16, unpack<std::int16_t, true>(even, odd));
+  }
+}
+
 // to(j, i) = (from(2i, j), from(2i + 1, j)) for eight columns j of 32 rows.
 template <class Source>
 inline void pair_columns(BfPair* to, std::int64_t to_stride, const Source* from,

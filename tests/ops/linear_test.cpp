@@ -16,10 +16,10 @@ struct Case {
   std::int64_t M, N, K;
 };
 
-const std::vector<Case> kShapes = {{1, 1, 1},    {1, 7, 3},     {2, 33, 17},    {13, 1, 5},
-                                   {7, 31, 64},  {8, 32, 256},  {9, 16, 257},   {127, 65, 31},
-                                   {33, 67, 13}, {64, 128, 96}, {257, 129, 63}, {2049, 37, 19},
-                                   {31, 67, 521}};
+const std::vector<Case> kShapes = {{1, 1, 1},     {1, 7, 3},      {2, 33, 17},    {13, 1, 5},
+                                   {7, 31, 64},   {8, 32, 256},   {9, 16, 257},   {127, 65, 31},
+                                   {33, 67, 13},  {64, 128, 96},  {257, 129, 63}, {2049, 37, 19},
+                                   {31, 67, 521}, {33, 67, 1303}, {64, 96, 2048}};
 
 // bf16 sums in f32: as exact as f32 where C is wide, else rounded once.
 template <class Real, class Out>
@@ -80,6 +80,36 @@ TEST_CASE("gemm equals a naive product, at every level", "[cpu]") {
     check_gemm_all<bf16, bf16>();
     check_gemm_all<bf16, float>();
   });
+}
+
+TEST_CASE("gemm in bf16 gives the same bits for any number of threads", "[cpu]") {
+  const std::vector<Case> shapes = {{130, 96, 67}, {96, 67, 2500}, {704, 129, 1100}};
+  for (const Case& shape : shapes) {
+    CAPTURE(shape.M, shape.N, shape.K);
+    const std::int64_t M = shape.M, N = shape.N, K = shape.K;
+    const auto a = normal_array<bf16>("a", M * K), b = normal_array<bf16>("b", K * N);
+    Gemm<bf16> product{.a = a.data(), .b = b.data(), .M = M, .N = N, .K = K};
+    at_every_cpu_level([&] {
+      CHECK(same_for_any_threads([&] {  // an activation
+        auto c = poisoned<bf16>(M * N);
+        product.c = c.data();
+        product.transpose_b = true;
+        gemm(On<Cpu, bf16>{}, product);
+        return c;
+      }));
+      CHECK(same_for_any_threads([&] {  // the gradient of a weight
+        auto c = normal_array<float>("c", M * N);
+        Gemm<bf16> gradient = product;
+        gradient.c = nullptr;
+        gradient.wide = c.data();
+        gradient.transpose_a = true;
+        gradient.transpose_b = false;
+        gradient.accumulate = true;
+        gemm(On<Cpu, bf16>{}, gradient);
+        return c;
+      }));
+    });
+  }
 }
 
 TEST_CASE("gemm of empty matrices", "[cpu]") {
