@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "kernels/fold.h"
 #include "kernels/level.h"
@@ -78,6 +79,29 @@ std::int64_t score_stride(std::int64_t T) {
   return round_up(T, Simd<Sum>::panel) + Simd<Sum>::lanes;
 }
 
+// What scores become, as products take it: rounded at once where that is pairs of bf16, else in the
+// place of the scores.
+template <class Real>
+constexpr bool kRounded = kUnitDepth<unit_t<Real>> == 2;
+template <class Real>
+using weight_t = std::conditional_t<kRounded<Real>, bf16, sum_t<Real>>;
+
+template <class Real>
+std::int64_t weight_stride(std::int64_t T) {
+  using Sum = sum_t<Real>;
+  return kRounded<Real> ? 2 * row_units<unit_t<Real>>(round_up(T, Simd<Sum>::lanes))
+                        : score_stride<Sum>(T);
+}
+
+template <class Real>
+weight_t<Real>* weights_beside(Pieces& pieces, sum_t<Real>* scores, std::int64_t T) {
+  if constexpr (kRounded<Real>) {
+    return pieces.take<bf16>(kQueryRows * weight_stride<Real>(T));
+  } else {
+    return scores;
+  }
+}
+
 template <class Sum>
 std::int64_t padded(std::int64_t HS) {
   return round_up(HS, Simd<Sum>::lanes);
@@ -89,18 +113,20 @@ std::int64_t words_of_a_row(std::int64_t T) {
   return round_up(T, 4 * kCounters) + 4 * kCounters;
 }
 
-// The random words of the weights of query i; word j decides on key j. Fills `words` by whole
-// blocks.
-template <class Args>
-const std::uint32_t* draw_words(const Args& args, const Head& at, std::int64_t i,
-                                std::int64_t visible, std::uint32_t* words) {
+// What dropout makes of each weight of query i: 0, or `kept`; word j decides on key j. Fills
+// `words` by whole blocks.
+template <class Sum, class Args>
+void draw_factors(Sum* factors, Sum kept, const Args& args, const Head& at, std::int64_t i,
+                  std::int64_t count, std::uint32_t* words) {
   const std::int64_t first = (at.head * args.T + i) * args.T, offset = first % 4;
   const std::uint32_t row = args.state->first_row + static_cast<std::uint32_t>(at.b);
-  for (std::int64_t block = 0; block < offset + visible; block += 4 * kCounters) {
+  for (std::int64_t block = 0; block < offset + count; block += 4 * kCounters) {
     philox_block<kCounters>(args.state->seed, args.stream, args.state->step, row,
                             static_cast<std::uint32_t>((first + block) / 4), words + block);
   }
-  return words + offset;
+  const auto below = static_cast<std::uint32_t>(threshold(args.p));
+#pragma omp simd
+  for (std::int64_t j = 0; j < count; ++j) factors[j] = words[offset + j] < below ? 0 : kept;
 }
 
 // By lane, the largest of `count` values, a multiple of the lanes. Clang does not vectorise a plain
@@ -117,11 +143,13 @@ typename Simd<Sum>::Vector maximum(const Sum* values, std::int64_t count) {
 }
 
 // Rows of scores, at most as many as a vector has lanes. Row r, of which `visible` are seen, or
-// `visible` + r where causal, becomes exp(scale·(score − largest)) there and 0 from there to `end`;
-// factors, 1 over its sum; lse, the log-sum-exp of its scaled scores.
-template <class Sum>
-void exponentiate(Sum* scores, std::int64_t stride, std::int64_t rows, std::int64_t visible,
-                  bool causal, std::int64_t end, Sum scale, Sum* lse, Sum* factors) {
+// `visible` + r where causal, becomes weights: exp(scale·(score − largest)) there, times keep_of(r,
+// count) where that is given, and 0 from there to `end`; factors, 1 over its sum; lse, the
+// log-sum-exp of its scaled scores.
+template <class Weight, class Sum, class KeepOf>
+void exponentiate(Weight* weights, std::int64_t weight_stride, Sum* scores, std::int64_t stride,
+                  std::int64_t rows, std::int64_t visible, bool causal, std::int64_t end, Sum scale,
+                  Sum* lse, Sum* factors, const KeepOf& keep_of) {
   constexpr std::int64_t lanes = Simd<Sum>::lanes;
   typename Simd<Sum>::Vector each[lanes] = {};
   const auto seen = [&](std::int64_t row) { return visible + (causal ? row : 0); };
@@ -135,10 +163,10 @@ void exponentiate(Sum* scores, std::int64_t stride, std::int64_t rows, std::int6
   const typename Simd<Sum>::Vector scaled = maxima_of<Sum>(each) * scale;
   std::memcpy(shifts, &scaled, sizeof(shifts));
   for (std::int64_t row = 0; row < rows; ++row) {
-    Sum* const from = scores + row * stride;
+    Weight* const to = weights + row * weight_stride;
     const std::int64_t whole = round_up(seen(row), lanes);
-    each[row] = exp_row(from, whole, scale, shifts[row]);
-    if (whole < end) std::fill(from + whole, from + end, Sum{0});
+    each[row] = exp_row(to, scores + row * stride, whole, scale, shifts[row], keep_of(row, whole));
+    if (whole < end) std::fill(to + whole, to + end, Weight(0));
   }
   const typename Simd<Sum>::Vector summed = sums_of<Sum>(each);
   std::memcpy(sums, &summed, sizeof(sums));
@@ -162,14 +190,19 @@ struct ForwardRoom {
       : keys(pieces.take<Unit>(packed_size<Unit>(HS, T))),
         values(pieces.take<Unit>(packed_size<Unit>(T, HS))),
         scores(pieces.take<Sum>(kQueryRows * score_stride<Sum>(T))),
+        weights(weights_beside<Real>(pieces, scores, T)),
         sums(pieces.take<Sum>(kQueryRows * padded<Sum>(HS))),
         query_rows(pieces.take<Unit>(rows_size<Unit>(kQueryRows, HS))),
         weight_rows(pieces.take<Unit>(rows_size<Unit>(kQueryRows, T))),
+        keep(pieces.take<Sum>(score_stride<Sum>(T))),
         words(pieces.take<std::uint32_t>(words_of_a_row(T))) {}
 
   Unit *keys, *values;  // (HS, length), (length, HS)
-  Sum *scores, *sums;
+  Sum* scores;
+  weight_t<Real>* weights;
+  Sum* sums;
   Unit *query_rows, *weight_rows;
+  Sum* keep;  // of a row
   std::uint32_t* words;
 };
 
@@ -181,7 +214,7 @@ void forward_head(const AttentionForward<Real>& args, const Head& at,
   const std::int64_t T = args.T, HS = args.HS, length = at.length, stride = score_stride<Sum>(T);
   const Sum scale = 1 / std::sqrt(static_cast<Sum>(HS));
   const Sum kept = static_cast<Sum>(1 / (1 - args.p));
-  const auto below = static_cast<std::uint32_t>(threshold(args.p));
+  const std::int64_t weights_apart = weight_stride<Real>(T);
   const Real* q = args.qkv + at.qkv;
   Sum *const scores = room.scores, *const sums = room.sums;
   pack_panels(room.keys, Strided<Real>{q + at.k, 1, at.qkv_stride}, HS, length);
@@ -196,23 +229,22 @@ void forward_head(const AttentionForward<Real>& args, const Head& at,
     Sum factors[kQueryRows];
     for (std::int64_t row = 0; row < rows; row += Simd<Sum>::lanes) {
       const std::int64_t i = i0 + row, here = std::min(Simd<Sum>::lanes, rows - row);
-      exponentiate(scores + row * stride, stride, here, args.causal ? i + 1 : length, args.causal,
-                   end, scale, args.lse + at.lse + i, factors + row);
+      const std::int64_t visible = args.causal ? i + 1 : length;
+      const auto keep_of = [&](std::int64_t r, std::int64_t count) -> const Sum* {
+        if (args.p <= 0) return nullptr;
+        draw_factors(room.keep, Sum{1}, args, at, i + r, count, room.words);
+        return room.keep;
+      };
+      exponentiate(room.weights + row * weights_apart, weights_apart, scores + row * stride, stride,
+                   here, visible, args.causal, end, scale, args.lse + at.lse + i, factors + row,
+                   keep_of);
     }
-    for (std::int64_t row = 0; args.p > 0 && row < rows; ++row) {
-      const std::int64_t i = i0 + row, visible = args.causal ? i + 1 : length;
-      const std::uint32_t* word = draw_words(args, at, i, visible, room.words);
-      Sum* weights = scores + row * stride;
-      factors[row] *= kept;
-#pragma omp simd
-      for (std::int64_t j = 0; j < visible; ++j) weights[j] = word[j] < below ? 0 : weights[j];
-    }
-    multiply_packed(sums, padded<Sum>(HS),
-                    as_rows(room.weight_rows, Strided<Sum>{scores, stride, 1}, rows, end),
+    const Strided<weight_t<Real>> weights{room.weights, weights_apart, 1};
+    multiply_packed(sums, padded<Sum>(HS), as_rows(room.weight_rows, weights, rows, end),
                     Panels<Unit>{room.values, length, HS}, rows, HS, end, false);
     for (std::int64_t row = 0; row < rows; ++row) {
       Real* out = args.out + at.out + (i0 + row) * at.out_stride;
-      write_row(out, sums + row * padded<Sum>(HS), HS, factors[row]);
+      write_row(out, sums + row * padded<Sum>(HS), HS, factors[row] * kept);
     }
   }
   for (std::int64_t i = length; i < T; ++i) {
@@ -221,11 +253,12 @@ void forward_head(const AttentionForward<Real>& args, const Head& at,
   }
 }
 
-// From the scores of query i and dout_i·v_j to keep·P/(1 − p), in `scores`, and to the gradient of
-// the scaled scores, in `dweights`; both 0 from `visible` up to `end`.
+// From the scores of query i and dweights, dout_i·v_j, to weights, keep·P/(1 − p), and dscores, the
+// gradient of the scaled scores; both 0 from `visible` up to `end`.
 template <class Real>
 void backward_row(const AttentionBackward<Real>& args, const Head& at, std::int64_t i,
                   std::int64_t end, sum_t<Real> scale, sum_t<Real>* scores, sum_t<Real>* dweights,
+                  weight_t<Real>* weights, weight_t<Real>* dscores, sum_t<Real>* keep,
                   std::uint32_t* words) {
   using Sum = sum_t<Real>;
   const std::int64_t visible = args.causal ? i + 1 : at.length;
@@ -233,29 +266,25 @@ void backward_row(const AttentionBackward<Real>& args, const Head& at, std::int6
   const Real* out = args.out + at.out + i * at.out_stride;
   const Real* dout = args.dout + at.out + i * at.out_stride;
   const Sum lse = args.lse[at.lse + i];
-  Sum delta = 0;  // Σ_j P_ij ∂loss/∂P_ij
-#pragma omp simd reduction(+ : delta)
-  for (std::int64_t d = 0; d < args.HS; ++d) delta += Sum(out[d]) * Sum(dout[d]);
+  VectorOf<Sum> products = {};
+  for_parts<Sum>(args.HS, [&](const auto& part) { products += part.load(out) * part.load(dout); });
+  const Sum delta = sum_of<Sum>(products);  // Σ_j P_ij ∂loss/∂P_ij
   std::fill(scores + visible, scores + whole, -std::numeric_limits<Sum>::infinity());
   std::fill(dweights + visible, dweights + whole, Sum{0});
-  exp_row(scores, whole, scale, lse);
   if (args.p > 0) {
-    const Sum kept = static_cast<Sum>(1 / (1 - args.p));
-    const auto below = static_cast<std::uint32_t>(threshold(args.p));
-    const std::uint32_t* word = draw_words(args, at, i, whole, words);
-#pragma omp simd
-    for (std::int64_t j = 0; j < whole; ++j) {
-      const Sum keep = word[j] < below ? 0 : kept;
-      dweights[j] = scores[j] * (dweights[j] * keep - delta);
-      scores[j] *= keep;
-    }
-  } else {
-#pragma omp simd
-    for (std::int64_t j = 0; j < whole; ++j) dweights[j] = scores[j] * (dweights[j] - delta);
+    draw_factors(keep, static_cast<Sum>(1 / (1 - args.p)), args, at, i, whole, words);
   }
+  for_parts<Sum>(whole, [&](const auto& part) {
+    VectorOf<Sum> weight = fast_exp<Sum>(part.load(scores) * scale - lse);
+    VectorOf<Sum> dweight = part.load(dweights);
+    if (args.p > 0) dweight *= part.load(keep);
+    part.store(dscores, weight * (dweight - delta));
+    if (args.p > 0) weight *= part.load(keep);
+    part.store(weights, weight);
+  });
   if (whole < end) {
-    std::fill(scores + whole, scores + end, Sum{0});
-    std::fill(dweights + whole, dweights + end, Sum{0});
+    std::fill(weights + whole, weights + end, weight_t<Real>(0));
+    std::fill(dscores + whole, dscores + end, weight_t<Real>(0));
   }
 }
 
@@ -281,23 +310,28 @@ struct BackwardRoom {
         dvalues(pieces.take<Sum>(round_up(T, kTileSide) * padded<Sum>(HS))),
         scores(pieces.take<Sum>(kQueryRows * score_stride<Sum>(T))),
         dweights(pieces.take<Sum>(kQueryRows * score_stride<Sum>(T))),
+        weights(weights_beside<Real>(pieces, scores, T)),
+        dscores(weights_beside<Real>(pieces, dweights, T)),
         queries(pieces.take<Unit>(packed_size<Unit>(kQueryRows, HS))),
         douts(pieces.take<Unit>(packed_size<Unit>(kQueryRows, HS))),
         dqueries(pieces.take<Sum>(kQueryRows * padded<Sum>(HS))),
         head_rows(pieces.take<Unit>(rows_size<Unit>(kQueryRows, HS))),
         score_rows(pieces.take<Unit>(rows_size<Unit>(kQueryRows, T))),
         score_columns(pieces.take<Unit>(rows_size<Unit>(T, kQueryRows))),
+        keep(pieces.take<Sum>(score_stride<Sum>(T))),
         words(pieces.take<std::uint32_t>(words_of_a_row(T))) {}
 
   Unit *keys_across, *values_across;  // (HS, length)
   Unit* keys;                         // (length, HS)
   Sum *dkeys, *dvalues;
   Sum *scores, *dweights;
+  weight_t<Real>*weights, *dscores;
   Unit *queries, *douts;
   Sum* dqueries;
   Unit* head_rows;      // of q or dout
-  Unit* score_rows;     // of dweights
-  Unit* score_columns;  // of scores or dweights
+  Unit* score_rows;     // of dscores
+  Unit* score_columns;  // of weights or dscores
+  Sum* keep;            // of a row
   std::uint32_t* words;
 };
 
@@ -306,8 +340,10 @@ void backward_head(const AttentionBackward<Real>& args, const Head& at,
                    const BackwardRoom<Real>& room) {
   using Unit = unit_t<Real>;
   using Sum = sum_t<Real>;
+  using Weight = weight_t<Real>;
   const std::int64_t T = args.T, HS = args.HS, length = at.length, stride = score_stride<Sum>(T);
   const std::int64_t width = padded<Sum>(HS), T_up = round_up(T, kTileSide);
+  const std::int64_t weights_apart = weight_stride<Real>(T);
   const Sum scale = 1 / std::sqrt(static_cast<Sum>(HS));
   const Real* q = args.qkv + at.qkv;
   const Real* dout = args.dout + at.out;
@@ -331,19 +367,23 @@ void backward_head(const AttentionBackward<Real>& args, const Head& at,
                     Panels<Unit>{room.values_across, HS, length}, rows, end, HS, false);
     for (std::int64_t row = 0; row < rows; ++row) {
       backward_row(args, at, i0 + row, end, scale, scores + row * stride, dweights + row * stride,
-                   room.words);
+                   room.weights + row * weights_apart, room.dscores + row * weights_apart,
+                   room.keep, room.words);
     }
     pack_panels(room.queries, tile_q, rows, HS);
     pack_panels(room.douts, tile_dout, rows, HS);
-    multiply_packed(dvalues, width,
-                    as_rows(room.score_columns, Strided<Sum>{scores, 1, stride}, end, rows),
-                    Panels<Unit>{room.douts, rows, HS}, end, HS, rows, true);
-    multiply_packed(dkeys, width,
-                    as_rows(room.score_columns, Strided<Sum>{dweights, 1, stride}, end, rows),
-                    Panels<Unit>{room.queries, rows, HS}, end, HS, rows, true);
-    multiply_packed(dqueries, width,
-                    as_rows(room.score_rows, Strided<Sum>{dweights, stride, 1}, rows, end),
-                    Panels<Unit>{room.keys, length, HS}, rows, HS, end, false);
+    multiply_packed(
+        dvalues, width,
+        as_rows(room.score_columns, Strided<Weight>{room.weights, 1, weights_apart}, end, rows),
+        Panels<Unit>{room.douts, rows, HS}, end, HS, rows, true);
+    multiply_packed(
+        dkeys, width,
+        as_rows(room.score_columns, Strided<Weight>{room.dscores, 1, weights_apart}, end, rows),
+        Panels<Unit>{room.queries, rows, HS}, end, HS, rows, true);
+    multiply_packed(
+        dqueries, width,
+        as_rows(room.score_rows, Strided<Weight>{room.dscores, weights_apart, 1}, rows, end),
+        Panels<Unit>{room.keys, length, HS}, rows, HS, end, false);
     write_rows(dq + i0 * at.qkv_stride, at.qkv_stride, dqueries, rows, HS, scale);
   }
   write_rows(dq + at.k, at.qkv_stride, dkeys, length, HS, scale);
@@ -366,7 +406,7 @@ void for_each_head(const Args& args, const Function& head) {
     [[maybe_unused]] const Tiles tiles;
     Pieces pieces(start + omp_get_thread_num() * share);
     const Room room(pieces, args.T, args.HS);
-#pragma omp for schedule(dynamic)
+#pragma omp for schedule(static)
     for (std::int64_t task = 0; task < args.B * args.NH; ++task) {
       head(args, head_of(args, task), room);
     }

@@ -85,7 +85,7 @@ void attend(Real* out, stat_t<Real>* scores, stat_t<Real> largest, const Real* v
   const Stat scale = 1 / std::sqrt(static_cast<Stat>(HS));
   const std::int64_t whole = round_up(visible, lanes);
   std::fill(scores + visible, scores + whole, -std::numeric_limits<Stat>::infinity());
-  const Stat factor = 1 / sum_of<Stat>(exp_row(scores, whole, scale, largest * scale));
+  const Stat factor = 1 / sum_of<Stat>(exp_row(scores, scores, whole, scale, largest * scale));
   std::int64_t d = 0;
   const auto sum = [&]<int Vectors>() {
     for (; d + Vectors * lanes <= HS; d += Vectors * lanes) {

@@ -101,15 +101,17 @@ inline VectorOf<Real> sigmoid(const VectorOf<Real>& x) {
   return 1 / (1 + fast_exp<Real>(-x));
 }
 
-// values[i] = exp(values[i]·scale − shift), for i < count, a multiple of a vector's lanes; returns
-// their sums, lane by lane.
-template <class Real>
-inline VectorOf<Real> exp_row(Real* values, std::int64_t count, Real scale, Real shift) {
+// to[i] = exp(values[i]·scale − shift), for i < count, a multiple of a vector's lanes; returns
+// their sums, lane by lane. What is stored is multiplied by keep[i], where that is given.
+template <class To, class Real>
+inline VectorOf<Real> exp_row(To* to, const Real* values, std::int64_t count, Real scale,
+                              Real shift, const Real* keep = nullptr) {
   VectorOf<Real> sums = {};
   for_parts<Real>(count, [&](const auto& part) {
-    const VectorOf<Real> exponential = fast_exp<Real>(part.load(values) * scale - shift);
-    part.store(values, exponential);
+    VectorOf<Real> exponential = fast_exp<Real>(part.load(values) * scale - shift);
     sums += exponential;
+    if (keep != nullptr) exponential *= part.load(keep);
+    part.store(to, exponential);
   });
   return sums;
 }
